@@ -215,7 +215,7 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
         return;
     else if (urgent || is_command(first) || (conversation->waiting && first->answers))
         run_command(conversation, first);
-    else
+    else if (!dispatcher->held)
         answer(conversation, first);
 }
 
@@ -306,6 +306,13 @@ void dispatcher_destroy(struct dispatcher *dispatcher)
         free(list_entry(other, struct attached_channel, link));
     }
     free(dispatcher);
+}
+
+void dispatcher_hold(struct dispatcher *dispatcher, bool held)
+{
+    dispatcher->held = held;
+    if (!held)
+        dispatcher_wake(dispatcher);
 }
 
 void dispatcher_wake(struct dispatcher *dispatcher)

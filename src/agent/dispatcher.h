@@ -65,6 +65,9 @@ void dispatcher_detach(struct dispatcher *dispatcher, const char *name);
  */
 void dispatcher_resume(struct dispatcher *dispatcher);
 
+// While it is held no turn begins. Commands do, and turns of the last process go on.
+void dispatcher_hold(struct dispatcher *dispatcher, bool held);
+
 // There may be new messages in the inbox, or the store has become ready.
 void dispatcher_wake(struct dispatcher *dispatcher);
 // A session was deleted, and perhaps a question with it for whose answer its conversation waits.

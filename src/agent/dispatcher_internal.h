@@ -27,6 +27,7 @@ struct dispatcher {
     bool look_at_waiting;
     loop_id expiry;   // of the first question
     int64_t expiring; // job of the store; 0: none
+    bool held;        // no turn begins
     bool draining;
     loop_id drain_timer;
     void (*drained)(void *context);

@@ -57,21 +57,24 @@ static bool matches(struct span pattern, struct span place, bool *ret_beneath)
 
 enum use { USE_NONE, USE_BENEATH, USE_SCALAR, USE_WHOLE };
 
-// A scalar has nothing beneath it: then a pattern whose end is another needs no closer look.
+// A scalar has nothing beneath it: then a pattern whose end is another needs no closer look. A
+// place that may be a value or a mapping has a pattern for each.
 static enum use use_of(const struct option *option, struct span place, bool is_scalar)
 {
     struct span rest = span_of(option->choices), pattern;
     char last = place.data[place.len - 1];
-    bool beneath = false;
+    bool beneath = false, exact = false;
     while (option_next_word(&rest, &pattern)) {
         bool whole = cut_braces(&pattern);
         char end = pattern.data[pattern.len - 1];
         if (is_scalar && end != last && end != '*')
             continue;
-        if (matches(pattern, place, &beneath))
+        bool same = matches(pattern, place, &beneath);
+        if (same && (whole || is_scalar))
             return whole ? USE_WHOLE : USE_SCALAR;
+        exact = exact || same;
     }
-    return beneath ? USE_BENEATH : USE_NONE;
+    return beneath ? USE_BENEATH : exact ? USE_SCALAR : USE_NONE;
 }
 
 // The used name in the same section that is spelled like the last part of `place`; the caller's.

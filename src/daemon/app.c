@@ -12,7 +12,6 @@
 #include "config/variables.h"
 #include "daemon/main_model.h"
 #include "loop/child.h"
-#include "mcp/server_config.h"
 #include "mcp/servers.h"
 #include "net/ca_roots.h"
 #include "net/http_client.h"
@@ -32,6 +31,26 @@ static void on_store_event(void *context, int fd, unsigned events)
     store_dispatch(app->store);
 }
 
+static void on_discovery(void *context)
+{
+    enum { LOOK_MS = 20 };
+    struct app *app = context;
+    bool waits = mcp_servers_discovering(app->mcp) && loop_now(app->loop) < app->discovery_until_ms;
+    app->discovery = waits ? loop_timer_after(app->loop, LOOK_MS, on_discovery, app) : 0;
+    dispatcher_hold(app->dispatcher, waits);
+}
+
+// The first question may be for a tool that nobody has heard of yet. After a first start they are
+// known before their servers are.
+static void begin_servers(struct app *app)
+{
+    const struct mcp_config *config = &app->settings.values.mcp;
+    mcp_servers_configure(app->mcp, config);
+    app->discovery_until_ms = loop_now(app->loop) + config->discovery_ms;
+    if (!app->discovery && app->dispatcher)
+        on_discovery(app);
+}
+
 static void on_store_state(void *context, enum store_state state)
 {
     struct app *app = context;
@@ -40,7 +59,7 @@ static void on_store_state(void *context, enum store_state state)
     if (state == STORE_READY && *store_note(app->store))
         log_warning("%s", store_note(app->store));
     if (state == STORE_READY && app->mcp)
-        mcp_servers_configure(app->mcp, &app->settings.values.mcp);
+        begin_servers(app);
     if (state == STORE_READY && app->dispatcher)
         dispatcher_wake(app->dispatcher);
 }
@@ -158,6 +177,20 @@ static int need_http(void *context, struct http_client **ret_http, struct error 
     return r;
 }
 
+// The home first, as the workspace is in it.
+static void find_hidden(struct app *app)
+{
+    const char *const paths[] = {
+        app->home.path,
+        app->settings.path,
+        config_variable(app->settings.config, "HERMES_SECRETS_DIR"),
+        config_variable(app->settings.config, "CREDENTIALS_DIRECTORY"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (paths[i])
+            mcp_texts_add(&app->hidden, mem_strdup(paths[i]));
+}
+
 static void open_agent(struct app *app)
 {
     router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
@@ -186,13 +219,16 @@ static void open_agent(struct app *app)
         .http_context = app,
     };
     app->toolbox = toolbox_create(&tools);
+    find_hidden(app);
     struct mcp_servers_env servers = {
         .loop = app->loop,
         .processes = app->processes,
         .store = app->store,
         .toolbox = app->toolbox,
+        .metrics = app->metrics,
         .directory = app->home.workspace,
         .results = app->home.results,
+        .hidden = (const char *const *)app->hidden.texts,
         .need_http = need_http,
         .http_context = app,
     };
@@ -334,9 +370,12 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
 
 void app_stop(struct app *app)
 {
+    if (app->loop)
+        loop_cancel(app->loop, app->discovery);
     dispatcher_destroy(app->dispatcher);
     agent_destroy(app->agent);
     mcp_servers_destroy(app->mcp);
+    mcp_texts_finish(&app->hidden);
     toolbox_destroy(app->toolbox);
     spool_keeper_destroy(app->keeper);
     background_destroy(app->background);

@@ -7,6 +7,7 @@
 #include "daemon/settings.h"
 #include "llm/endpoint.h"
 #include "loop/loop.h"
+#include "mcp/server_config.h"
 
 /*
  * The wiring: everything that a command needs which talks to a model, built in the order of the
@@ -31,6 +32,9 @@ struct app {
     struct toolbox *toolbox;
     struct mcp_servers *mcp;
     struct mcp_commands mcp_commands;
+    struct mcp_texts hidden; // from its programs: the home, and where secrets are
+    loop_id discovery;       // while the first question waits for their tools
+    int64_t discovery_until_ms;
     struct agent *agent;
     struct dispatcher *dispatcher;
     struct list retired; // models of earlier configurations, until their last call has ended

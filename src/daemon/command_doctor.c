@@ -88,6 +88,7 @@ static int run(const struct arguments *arguments, struct error *err)
         probe_model(&settings, &report);
         probe_telegram(&settings.values.telegram, config_variable(settings.config, "SSL_CERT_FILE"),
                        &report);
+        probe_mcp(settings.home, &settings.values.mcp, &report);
     }
     probe_kernel(&report);
     probe_sandbox(settings.config ? &settings.values.shell : NULL, &report);

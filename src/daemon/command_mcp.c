@@ -167,6 +167,55 @@ static int log_out(const struct arguments *arguments, struct error *err)
     return r;
 }
 
+static void print_trial(struct json_value server)
+{
+    CLEANUP(mem_cleanup) char *where = page_cell(json_get(server, "where"), "?", TEXT_WIDTH);
+    CLEANUP(mem_cleanup) char *tried = page_cell(json_get(server, "tried"), "", TEXT_WIDTH);
+    CLEANUP(mem_cleanup) char *era = page_cell(json_get(server, "era"), "", TEXT_WIDTH);
+    int64_t connect_ms = page_number(server, "connect_ms"), offered = page_number(server, "tools");
+    int64_t left_out = page_number(server, "excluded") + page_number(server, "changed") +
+                       page_number(server, "quarantined");
+    print_server(server);
+    printf("  %s\n", where);
+    if (*tried)
+        printf("  tried before: %s\n", tried);
+    if (*era)
+        printf("  connected, of the %s era, after %" PRId64 " ms\n"
+               "  %" PRId64 " of %" PRId64 " tools are offered; they were listed after another "
+               "%" PRId64 " ms\n",
+               era, connect_ms, offered, offered + left_out, page_number(server, "list_ms"));
+    else if (json_is(json_get(server, "state"), "waiting"))
+        printf("  not connected, after %" PRId64 " ms\n", connect_ms);
+}
+
+static int test(const struct arguments *arguments, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO values = JSON_INIT;
+    const char *name = arguments->word_count > 1 ? arguments->words[1] : NULL;
+    struct mcp_owner owner = {.arguments = arguments, .server = name, .connects = true};
+    int r = mcp_owner_ask(&owner, SPAN_LITERAL("{\"do\":\"test\"}"), &body, &values, err);
+    mcp_owner_finish(&owner);
+    if (r < 0)
+        return r;
+    struct json_value server;
+    bool failed = false;
+    if (arguments->values[OPTION_JSON])
+        page_print_raw(buf_span(&body));
+    else
+        print_head();
+    for (struct json_iter it = json_iter_init(json_get(json_root(&values), "mcp_servers"));
+         json_iter_next(&it, NULL, &server);) {
+        if (name && !json_is(json_get(server, "name"), name))
+            continue;
+        bool off = json_is(json_get(server, "state"), "off");
+        failed = failed || (!off && !json_is(json_get(server, "state"), "ready"));
+        if (!arguments->values[OPTION_JSON])
+            print_trial(server);
+    }
+    return failed ? EXIT_FAILED : EXIT_OK;
+}
+
 static int call(const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
@@ -212,6 +261,7 @@ static const struct {
     {"reconnect", 2, 2, "reconnect SERVER", reconnect},
     {"login", 2, 2, "login SERVER", mcp_login},
     {"logout", 2, 2, "logout SERVER", log_out},
+    {"test", 1, 2, "test [SERVER]", test},
     {"serve", 1, 1, "serve", command_mcp_serve},
 };
 
@@ -237,15 +287,19 @@ static int run(const struct arguments *arguments, struct error *err)
 
 const struct command command_mcp = {
     .name = "mcp",
-    .words = "[list|tools|call|accept|reconnect|login|logout|serve]",
+    .words = "[list|tools|call|test|accept|reconnect|login|logout|serve]",
     .summary = "Use servers of the Model Context Protocol, or be one",
     .help =
         "list               the configured servers: their state, protocol, tools, last error\n"
         "tools SERVER       its tools, and which of them are offered\n"
         "call SERVER TOOL ['{\"name\": \"value\"}']\n"
         "                   calls a tool, as you: nothing is asked\n"
+        "test [SERVER]      connects it anew, or all, and says what was tried and how long it\n"
+        "                   took\n"
         "accept SERVER      takes its tools as they are now, after they have changed\n"
         "reconnect SERVER   ends its connection and makes another\n"
+        "login SERVER       lets it know you, by a page in a browser (OAuth)\n"
+        "logout SERVER      forgets what it has granted\n"
         "serve              speaks MCP over standard input and output: Hermes' tools that only\n"
         "                   read, the agent as the tool ask, sessions and memory files as\n"
         "                   resources\n"

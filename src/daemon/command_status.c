@@ -189,6 +189,22 @@ static void show_turns(struct json_value status)
          page_number(turns, "output_tokens"), micros / 1000000, micros % 1000000);
 }
 
+static void show_servers(struct json_value servers)
+{
+    struct json_iter it = json_iter_init(servers);
+    struct json_value server;
+    for (const char *label = "mcp"; json_iter_next(&it, NULL, &server); label = "") {
+        CLEANUP(mem_cleanup) char *name = cell(server, "name");
+        CLEANUP(mem_cleanup) char *state = cell(server, "state");
+        CLEANUP(mem_cleanup) char *era = cell(server, "era");
+        CLEANUP(mem_cleanup) char *error = cell(server, "error");
+        bool failing = strcmp(state, "waiting") == 0;
+        line(label, failing ? worth_a_look : plain, "%s: %s%s%s%s, %" PRId64 " tools%s%s", name,
+             state, *era ? " (" : "", era, *era ? ")" : "", page_number(server, "tools"),
+             *error ? "; last error: " : "", error);
+    }
+}
+
 static void show_outbox(struct json_value outbox)
 {
     char how_long[PAGE_SPAN_SIZE];
@@ -235,6 +251,7 @@ static int tell_running(struct span answer, bool as_json, struct error *err)
         show_turns(status);
         show_questions(json_get(status, "questions"));
         show_tainted(json_get(status, "tainted"));
+        show_servers(json_get(status, "mcp_servers"));
         show_outbox(json_get(status, "outbox"));
         show_problems(json_get(status, "problems"));
     }

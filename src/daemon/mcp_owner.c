@@ -1,7 +1,5 @@
 #include "daemon/mcp_owner.h"
 
-#include <string.h>
-
 #include "base/mem.h"
 #include "codec/url.h"
 #include "daemon/control_client.h"
@@ -27,15 +25,6 @@ static void on_answer(void *context, unsigned status, struct span body)
     buf_append_span(here->body, body);
 }
 
-static bool is_settled(const struct mcp_servers *servers, const char *name)
-{
-    struct mcp_server_status status;
-    for (size_t i = 0; mcp_servers_at(servers, i, &status); i++)
-        if (status.state == MCP_CONNECTING && (!name || strcmp(status.name, name) == 0))
-            return false;
-    return true;
-}
-
 static int begin_here(struct mcp_owner *owner, struct error *err)
 {
     struct app *app = &owner->app;
@@ -47,7 +36,8 @@ static int begin_here(struct mcp_owner *owner, struct error *err)
     store_wait(app->store);
     store_dispatch(app->store);
     int64_t until_ms = loop_now(app->loop) + SETTLE_MS;
-    while (!is_settled(app->mcp, owner->server) && loop_now(app->loop) < until_ms)
+    while (!owner->connects && !mcp_servers_settled(app->mcp, owner->server) &&
+           loop_now(app->loop) < until_ms)
         loop_run_once(app->loop, LOOK_MS);
     return 0;
 }

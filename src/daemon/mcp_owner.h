@@ -13,6 +13,7 @@
 struct mcp_owner {
     const struct arguments *arguments; // borrowed, as is the next
     const char *server;                // NULL: all
+    bool connects;                     // them itself: else it is asked when they are connected
     struct app app;                    // while `here`
     bool here;
 };

@@ -2,6 +2,7 @@
 
 struct endpoint;
 struct llm_config;
+struct mcp_config;
 struct telegram_config;
 
 /*
@@ -25,6 +26,9 @@ void probe_home(const char *home, struct report *report); // makes nothing
 // takes the key, and whether its clock agrees with ours.
 void probe_upstream(const struct endpoint *endpoint, const struct llm_config *llm,
                     const char *ca_file, struct report *report);
+
+// What a running hermes says of its MCP servers, and what their programs see of it.
+void probe_mcp(const char *home, const struct mcp_config *config, struct report *report);
 
 // Asks Telegram who the bot is, which shows whether it can be reached and takes the token, and says
 // who may talk to it.

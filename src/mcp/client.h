@@ -53,6 +53,7 @@ struct mcp_info { // of a server that is ready; borrowed from the client
     enum mcp_way way;            // of a URL: how it was reached
     const char *name, *software; // as it calls itself, and its version; "": not said
     const char *instructions;    // "": none
+    const char *tried;           // where else it was looked for before; "": nowhere
     bool tools, resources, prompts, tools_change; // its capabilities
 };
 

@@ -155,6 +155,7 @@ static void keep_info(struct mcp_client *client, struct json_value result)
         .software = keep(&client->software, json_get(server, "version"), MCP_NAME_MAX),
         .instructions =
             keep(&client->instructions, json_get(result, "instructions"), MCP_INSTRUCTIONS_MAX),
+        .tried = buf_text(&client->era.tried),
         .tools = json_type(tools) == JSON_OBJECT,
         .resources = json_type(json_get(capabilities, "resources")) == JSON_OBJECT,
         .prompts = json_type(json_get(capabilities, "prompts")) == JSON_OBJECT,

@@ -5,6 +5,7 @@
 // `mcp_servers`: a mapping of names, each as mcp/server_config.h reads it.
 struct mcp_config {
     struct option_map servers;
+    int64_t discovery_ms;
 };
 
 extern const struct option mcp_options[];

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/wait.h"
 #include "tools/toolbox.h"
 
@@ -17,8 +18,10 @@
 enum {
     WAIT_FIRST_MS = 1000,
     WAIT_MAX_MS = 5 * 60 * 1000,
-    HURRY_MS = 1000,       // between two attempts that calls bring about
-    STABLE_MS = 10 * 1000, // what ends sooner after it was ready has failed to begin
+    HURRY_MS = 1000,                  // between two attempts that calls bring about
+    STABLE_MS = 10 * 1000,            // what ends sooner after it was ready has failed to begin
+    SANDBOX_TASKS = 256,              // processes and threads of a sandboxed server
+    SERIES_MAX = 2 * MCP_SERVERS_MAX, // servers that metrics tell apart: reloads may bring others
 };
 
 static void connect_now(struct mcp_remote *remote);
@@ -46,6 +49,12 @@ static void try_later(struct mcp_remote *remote, const char *why)
     int64_t now = loop_now(remote->env->loop);
     bool was_ready = remote->state == MCP_READY;
     bool was_stable = was_ready && now - remote->ready_ms >= wait_scaled(STABLE_MS);
+    if (!was_ready) {
+        remote->connect_ms = now - remote->tried_ms;
+        remote->list_ms = 0;
+    }
+    if (!remote->failing_ms)
+        remote->failing_ms = now;
     snprintf(remote->error, sizeof remote->error, "%s", why);
     remote->failures = was_stable ? 0 : remote->failures + 1;
     remote->state = MCP_WAITING;
@@ -73,7 +82,8 @@ static void on_ready(void *context, const struct mcp_info *info)
 {
     struct mcp_remote *remote = context;
     remote->info = info;
-    remote->connects++;
+    remote->connect_ms = loop_now(remote->env->loop) - remote->tried_ms;
+    ++*remote->connects;
     if (!mcp_remote_list(remote))
         on_listed(remote, NULL);
 }
@@ -89,13 +99,15 @@ static void on_listed(struct mcp_remote *remote, const struct error *err)
         try_later(remote, err->text);
         return;
     }
-    if (remote->state != MCP_READY)
+    if (remote->state != MCP_READY) {
         LOG_EVENT(LOG_INFO, "mcp.ready", "", LOG_TEXT("server", remote->config.name),
                   LOG_TEXT("version", remote->info->version),
                   LOG_NUMBER("tools", (int64_t)remote->catalogue.count));
-    if (remote->state != MCP_READY)
         remote->ready_ms = loop_now(remote->env->loop);
+        remote->list_ms = remote->ready_ms - remote->tried_ms - remote->connect_ms;
+    }
     remote->state = MCP_READY;
+    remote->failing_ms = 0;
     remote->renewed = false;
     remote->error[0] = '\0';
     mcp_remote_run_waiting(remote);
@@ -246,6 +258,21 @@ static void on_renewed(struct mcp_remote *remote, const struct error *err)
 static const struct mcp_remote_ops ops = {on_listed, on_renewed, hurry, mcp_remote_reconnect,
                                           renew,     renew_soon};
 
+static int64_t *counter(const struct mcp_remote *remote, const char *name, const char *help)
+{
+    static const char *const labels[] = {"server"};
+    const struct metrics_family_spec spec = {
+        .name = name,
+        .help = help,
+        .type = METRICS_COUNTER,
+        .labels = labels,
+        .label_count = ARRAY_LEN(labels),
+        .series_max = SERIES_MAX,
+    };
+    const struct span server = span_of(remote->config.name);
+    return metrics_series(metrics_family(remote->env->metrics, &spec), &server);
+}
+
 struct mcp_remote *mcp_remote_create(const struct mcp_servers_env *env,
                                      struct mcp_server_config *config)
 {
@@ -254,11 +281,27 @@ struct mcp_remote *mcp_remote_create(const struct mcp_servers_env *env,
     remote->env = env;
     remote->config = *config;
     config = &remote->config;
+    remote->calls_made =
+        counter(remote, "hermes_mcp_calls_total", "Calls of tools of an MCP server");
+    remote->calls_failed =
+        counter(remote, "hermes_mcp_failures_total", "Calls of tools of an MCP server that failed");
+    remote->connects =
+        counter(remote, "hermes_mcp_connects_total", "Connections made to an MCP server");
+    if (env->directory)
+        mcp_texts_add(&config->write, mem_strdup(env->directory));
+    remote->grants = (struct grants){
+        .tasks = SANDBOX_TASKS,
+        .read = (const char *const *)config->read.texts,
+        .write = (const char *const *)config->write.texts,
+    };
     remote->program = (struct mcp_program){
         .argv = (const char *const *)config->argv.texts,
         .environment = (const char *const *)config->environment.texts,
         .directory = config->directory ? config->directory : env->directory,
         .memory = config->memory,
+        .grants = config->sandboxed ? &remote->grants : NULL,
+        .hidden = env->hidden,
+        .shown = env->directory,
     };
     remote->endpoint = (struct mcp_endpoint){
         .name = config->name,

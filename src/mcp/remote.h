@@ -6,6 +6,7 @@
 #include "mcp/header_source.h"
 #include "mcp/oauth.h"
 #include "mcp/servers.h"
+#include "sandbox/grants.h"
 #include "tools/tool_set.h"
 
 /*
@@ -32,6 +33,7 @@ struct mcp_remote {
     const struct mcp_servers_env *env;
     struct mcp_server_config config;
     struct mcp_program program;   // made of it
+    struct grants grants;         // the same, of a sandboxed one
     struct mcp_endpoint endpoint; // the same
     struct header_source headers;
     struct mcp_client *client;   // NULL: none
@@ -47,8 +49,10 @@ struct mcp_remote {
     int64_t next_ms;   // when it is tried again
     loop_id timer;     // of that
     char error[ERROR_TEXT_MAX];
-    unsigned renewals; // of its headers, so far
-    int64_t calls_made, calls_failed, connects;
+    unsigned renewals;           // of its headers, so far
+    int64_t failing_ms;          // monotonic: since when it cannot be connected; 0: it can
+    int64_t connect_ms, list_ms; // that the last attempt took
+    int64_t *calls_made, *calls_failed, *connects; // metrics
 
     struct tool_source source;
     tool_source_id source_id;       // 0: the toolbox does not have it

@@ -74,7 +74,7 @@ static void end(struct remote_call *call, struct span text, bool failed)
 {
     struct mcp_remote *remote = call->remote;
     struct tool_run *run = call->run;
-    remote->calls_failed += failed;
+    *remote->calls_failed += failed;
     destroy(call);
     tool_run_end(run,
                  &(struct tool_result){.text = text, .failed = failed, .tainted = true, .ms = -1});
@@ -373,7 +373,7 @@ static int start(struct tool_source *source, const struct tool_call *wanted, str
         destroy(call);
         return r;
     }
-    remote->calls_made++;
+    ++*remote->calls_made;
     tool_run_set_handle(run, (union tool_handle){.pointer = call});
     call->deadline = loop_timer_after(
         remote->env->loop,

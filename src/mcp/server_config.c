@@ -17,7 +17,8 @@
  * anything else could be a key, and there are servers with a tool that prints their environment.
  */
 const char mcp_server_places[] =
-    "*.command, *.args.*, *.env.*, *.cwd, *.memory, *.url, *.headers.*, *.headers_file.*, "
+    "*.command, *.args.*, *.env.*, *.cwd, *.memory, *.sandbox, *.sandbox.network, "
+    "*.sandbox.read.*, *.sandbox.write.*, *.url, *.headers.*, *.headers_file.*, "
     "*.header_command.*, *.transport, *.type, *.mode, *.protocol, *.enabled, *.lazy, *.timeout, "
     "*.connect_timeout, *.supports_parallel_tool_calls, *.trust, *.tools.include.*, "
     "*.tools.exclude.*, *.tools.resources, *.tools.prompts, *.auth, *.oauth.client_id, "
@@ -27,7 +28,8 @@ static const char *const inherited[] = {"HOME", "LOGNAME", "PATH", "SHELL", "TER
 
 enum {
     TIMEOUT_MAX_MS = 3600 * 1000,
-    REDIRECT_PORT = 27890, // as hermes-agent's first one
+    REDIRECT_PORT = 27890,        // as hermes-agent's first one
+    MEMORY_SANDBOXED = 512 << 20, // bytes resident
 };
 
 struct entry { // of the settings
@@ -111,7 +113,7 @@ static int read_word(const struct entry *entry, const char *key, const char *wor
 
 /* Lists */
 
-static void add_text(struct mcp_texts *list, char *text)
+void mcp_texts_add(struct mcp_texts *list, char *text)
 {
     list->texts = mem_realloc(list->texts, (list->count + 2) * sizeof *list->texts);
     list->texts[list->count++] = text;
@@ -137,8 +139,8 @@ static int read_list(const struct entry *entry, const char *member, const char *
             error_set(err, -EINVAL, "there are more than %zu", max);
             return refuse(entry, member, err);
         }
-        add_text(list,
-                 join ? mem_printf("%s%s%s", name, join, pair->value) : mem_strdup(pair->value));
+        mcp_texts_add(list, join ? mem_printf("%s%s%s", name, join, pair->value)
+                                 : mem_strdup(pair->value));
     }
     return 0;
 }
@@ -219,9 +221,36 @@ static int read_environment(const struct entry *entry, struct mcp_texts *environ
     for (size_t i = 0; i < ARRAY_LEN(inherited); i++) {
         const char *value = getenv(inherited[i]);
         if (value && !names_variable(environment, inherited[i]))
-            add_text(environment, mem_printf("%s=%s", inherited[i], value));
+            mcp_texts_add(environment, mem_printf("%s=%s", inherited[i], value));
     }
     return r;
+}
+
+static int read_paths(const struct entry *entry, const char *member, struct mcp_texts *list,
+                      struct error *err)
+{
+    int r = read_list(entry, member, NULL, MCP_PATHS_MAX, list, err);
+    for (size_t i = 0; r == 0 && i < list->count; i++)
+        if (*list->texts[i] != '/') {
+            error_set(err, -EINVAL, "\"%.80s\" is no absolute path", list->texts[i]);
+            r = refuse(entry, member, err);
+        }
+    return r;
+}
+
+// `sandbox: true`, or a mapping of what it may beside that.
+static int read_sandbox(const struct entry *entry, struct mcp_server_config *config,
+                        struct error *err)
+{
+    int place, r = read_bool(entry, "sandbox", &config->sandboxed, err);
+    for (size_t i = 0; i < entry->settings->count; i++)
+        if (behind(entry, entry->settings->pairs[i].name, "sandbox."))
+            config->sandboxed = true;
+    if (r == 0) // what is let out of a sandbox would go through a proxy, and there is none
+        r = read_word(entry, "sandbox.network", "none", 0, &place, err);
+    if (r == 0)
+        r = read_paths(entry, "sandbox.read", &config->read, err);
+    return r == 0 ? read_paths(entry, "sandbox.write", &config->write, err) : r;
 }
 
 static int read_program(const struct entry *entry, struct mcp_server_config *config,
@@ -230,9 +259,11 @@ static int read_program(const struct entry *entry, struct mcp_server_config *con
     const char *command = text_of(entry, "command"), *cwd = text_of(entry, "cwd");
     struct option memory = {
         .key = "memory", .type = OPTION_BYTES, .min = 1 << 20, .max = INT64_MAX};
-    union option_value bytes = {0};
-    add_text(&config->argv, mem_strdup(command));
+    mcp_texts_add(&config->argv, mem_strdup(command));
     int r = read_list(entry, "args", NULL, MCP_ARGUMENTS_MAX, &config->argv, err);
+    if (r == 0)
+        r = read_sandbox(entry, config, err);
+    union option_value bytes = {.number = config->sandboxed ? MEMORY_SANDBOXED : 0};
     if (r == 0)
         r = read_value(entry, &memory, &bytes, err);
     config->memory = bytes.number;
@@ -363,7 +394,7 @@ int mcp_server_config_read(const struct option_map *settings, struct span name,
     return r;
 }
 
-static void finish_texts(struct mcp_texts *list)
+void mcp_texts_finish(struct mcp_texts *list)
 {
     for (size_t i = 0; i < list->count; i++)
         free(list->texts[i]);
@@ -374,9 +405,9 @@ void mcp_server_config_finish(struct mcp_server_config *config)
 {
     struct mcp_texts *lists[] = {&config->argv,         &config->environment, &config->headers,
                                  &config->header_files, &config->header_argv, &config->include,
-                                 &config->exclude};
+                                 &config->exclude,      &config->read,        &config->write};
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-        finish_texts(lists[i]);
+        mcp_texts_finish(lists[i]);
     free(config->name);
     free(config->spelled);
     free(config->url);

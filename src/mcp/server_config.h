@@ -17,12 +17,16 @@ enum {
     MCP_SERVER_NAME_MAX = 32, // bytes; a tool's name must fit behind it
     MCP_ARGUMENTS_MAX = 128,  // of a program, and of its environment
     MCP_GLOBS_MAX = 128,      // of tools that are included, or left out
+    MCP_PATHS_MAX = 32,       // that a sandboxed program may read, or write
 };
 
 struct mcp_texts { // up to NULL
     char **texts;
     size_t count;
 };
+
+void mcp_texts_add(struct mcp_texts *list, char *text); // which becomes the list's
+void mcp_texts_finish(struct mcp_texts *list);
 
 struct mcp_server_config {
     char *name;
@@ -41,7 +45,9 @@ struct mcp_server_config {
     bool resources, prompts; // what it has of them is offered as tools
     bool trusted; // what it says of its own tools is believed: what only reads may be called always
     int64_t timeout_ms, connect_ms, memory;
-    bool static_key; // an Authorization is configured: no other is ever asked for
+    bool sandboxed;               // the program, behind all layers
+    struct mcp_texts read, write; // paths beyond what everybody may there, and the workspace
+    bool static_key;              // an Authorization is configured: no other is ever asked for
     char *client_id, *client_secret, *scope, *redirect_uri; // of OAuth; NULL: as it is found
 };
 

@@ -7,11 +7,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "mcp/remote.h"
+#include "sandbox/namespaces.h"
 #include "tools/toolbox.h"
 
 struct mcp_servers {
     struct mcp_servers_env env;
     struct list remotes; // struct mcp_remote, as they are configured
+    bool told;           // what programs see of us
 };
 
 const char *mcp_state_name(enum mcp_state state)
@@ -57,6 +59,23 @@ static int need(const struct mcp_servers *servers, const char *name, struct mcp_
     return *ret_remote ? 0 : error_set(err, -ENOENT, "no MCP server \"%.40s\" is configured", name);
 }
 
+// Once: who has such a server may not know that this machine hides nothing from it.
+static void tell_what_is_seen(struct mcp_servers *servers)
+{
+    struct error err = ERROR_INIT;
+    bool trusts = false;
+    list_for_each(link, &servers->remotes) {
+        const struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
+        trusts =
+            trusts || (remote->config.enabled && !remote->config.url && !remote->config.sandboxed);
+    }
+    if (!trusts || servers->told || !servers->env.hidden)
+        return;
+    servers->told = true;
+    if (namespaces_hide_probe(servers->env.hidden, servers->env.directory, &err) < 0)
+        LOG_EVENT(LOG_INFO, "mcp.unhidden", "", LOG_TEXT("error", err.text));
+}
+
 void mcp_servers_configure(struct mcp_servers *servers, const struct mcp_config *config)
 {
     struct span names[MCP_SERVERS_MAX];
@@ -83,24 +102,52 @@ void mcp_servers_configure(struct mcp_servers *servers, const struct mcp_config 
     }
     while ((first = list_shift(&before)))
         mcp_remote_destroy(list_entry(first, struct mcp_remote, link));
+    tell_what_is_seen(servers);
     list_for_each(link, &servers->remotes)
         mcp_remote_begin(list_entry(link, struct mcp_remote, link));
 }
 
+bool mcp_servers_settled(const struct mcp_servers *servers, const char *name)
+{
+    list_for_each(link, &servers->remotes) {
+        const struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
+        if (remote->state == MCP_CONNECTING && (!name || strcmp(remote->config.name, name) == 0))
+            return false;
+    }
+    return true;
+}
+
+bool mcp_servers_discovering(const struct mcp_servers *servers)
+{
+    list_for_each(link, &servers->remotes) {
+        const struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
+        if (remote->state == MCP_CONNECTING && !remote->source_id)
+            return true;
+    }
+    return false;
+}
+
 bool mcp_servers_at(const struct mcp_servers *servers, size_t place, struct mcp_server_status *ret)
 {
+    int64_t now = loop_now(servers->env.loop);
     list_for_each(link, &servers->remotes) {
         const struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
         if (place--)
             continue;
+        const char *url = remote->config.url;
+        struct span where = span_of(url ? url : remote->config.argv.texts[0]);
         *ret = (struct mcp_server_status){
             .name = remote->config.name,
             .state = remote->state,
             .info = remote->info,
             .error = remote->error,
-            .calls = remote->calls_made,
-            .failures = remote->calls_failed,
-            .connects = remote->connects,
+            .where = url ? span_cut(&where, '?') : where, // a query may hold a secret
+            .failing_ms = remote->failing_ms ? now - remote->failing_ms : 0,
+            .connect_ms = remote->connect_ms,
+            .list_ms = remote->list_ms,
+            .calls = *remote->calls_made,
+            .failures = *remote->calls_failed,
+            .connects = *remote->connects,
         };
         for (size_t i = 0; i < remote->catalogue.count; i++) {
             enum mcp_tool_state state = remote->catalogue.tools[i].state;

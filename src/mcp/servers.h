@@ -4,11 +4,13 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/span.h"
 #include "mcp/client.h"
 #include "mcp/options.h"
 
 struct http_client;
 struct loop;
+struct metrics;
 struct processes;
 struct store;
 struct toolbox;
@@ -26,8 +28,12 @@ struct mcp_servers_env { // borrowed
     struct processes *processes;
     struct store *store;
     struct toolbox *toolbox;
-    const char *directory; // where programs run that do not say; NULL: nowhere
-    const char *results;   // where long results go; NULL: nowhere
+    struct metrics *metrics; // NULL: nobody counts
+    const char *directory;   // where programs run that do not say; NULL: nowhere
+    const char *results;     // where long results go; NULL: nowhere
+    // Paths of ours that no program must see, but for what is in `directory`; up to NULL, the home
+    // first. NULL: none.
+    const char *const *hidden;
     int (*need_http)(void *context, struct http_client **ret_http, struct error *err);
     void *http_context;
 };
@@ -52,9 +58,17 @@ struct mcp_server_status { // borrowed until the next event
     enum mcp_state state;
     const struct mcp_info *info; // NULL: not connected
     const char *error;           // the last one; "": none
+    struct span where;           // its program, or its URL without a query
+    int64_t failing_ms;          // that it cannot be connected; 0: it can, or nobody tries
+    int64_t connect_ms, list_ms; // that the last attempt took: to be connected, to list its tools
     size_t offered, changed, quarantined, excluded;
-    int64_t calls, failures, connects; // since the start
+    int64_t calls, failures, connects; // since the start, of all servers of that name
 };
+
+// No server is being connected. NULL: of all.
+bool mcp_servers_settled(const struct mcp_servers *servers, const char *name);
+// Some server is being connected, and nothing of its tools is known yet.
+bool mcp_servers_discovering(const struct mcp_servers *servers);
 
 struct mcp_catalogue;
 // Walks the list: false behind the last.

@@ -102,6 +102,7 @@ struct mcp_program {                // copied
     const char *directory;
     int64_t memory;              // bytes resident of all of it; 0: no limit
     const struct grants *grants; // behind all layers of the sandbox; NULL: the owner's own program
+    const char *const *hidden, *shown; // from that, as of a process_spec; or NULL
 };
 
 int mcp_stdio_create(struct loop *loop, struct processes *processes,

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/mem.h"
+#include "sandbox/privileges.h"
 #include "sandbox/system_paths.h"
 
 enum {
@@ -52,12 +53,10 @@ static int map_ids(uid_t uid, gid_t gid)
     return r == 0 ? write_file("/proc/self/gid_map", groups) : r;
 }
 
-int namespaces_create(struct error *err)
+static int create(unsigned long kinds, struct error *err)
 {
     uid_t uid = geteuid();
     gid_t gid = getegid();
-    const unsigned long kinds =
-        CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
     int r = syscall(SYS_unshare, kinds) < 0 ? -errno : map_ids(uid, gid);
     if (r == 0)
         return 0;
@@ -66,6 +65,13 @@ int namespaces_create(struct error *err)
                        "kernel.unprivileged_userns_clone, user.max_user_namespaces and "
                        "kernel.apparmor_restrict_unprivileged_userns of sysctl; a container must "
                        "be allowed to as well)");
+}
+
+int namespaces_create(struct error *err)
+{
+    return create(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+                      CLONE_NEWUTS,
+                  err);
 }
 
 static int make_directories(char *path)
@@ -223,9 +229,10 @@ int namespaces_enter(const struct grants *grants, struct error *err)
     return r;
 }
 
-static _Noreturn void try_all(int answer)
+static _Noreturn void try_all(const void *context, int answer)
 {
     static const struct grants none = {0};
+    (void)context;
     struct error err = ERROR_INIT;
     int r = namespaces_create(&err);
     pid_t first = r == 0 ? fork() : -1;
@@ -242,14 +249,16 @@ static _Noreturn void try_all(int answer)
     _exit(first < 0 || status != 0);
 }
 
-int namespaces_probe(struct error *err)
+// What is entered is never left, so a child tries it. It writes why not, and ends by 0 or not.
+static int try_in_child(void (*try)(const void *context, int answer), const void *context,
+                        struct error *err)
 {
     int both[2], status = 0;
     if (pipe2(both, O_CLOEXEC) < 0)
         return error_errno(err, errno, "cannot try namespaces");
     pid_t child = fork();
     if (child == 0)
-        try_all(both[1]);
+        try(context, both[1]);
     fd_close(&both[1]);
     FD_AUTO answer = both[0];
     BUF_AUTO text = BUF_INIT(ERROR_TEXT_MAX);
@@ -259,4 +268,70 @@ int namespaces_probe(struct error *err)
     if (status == 0)
         return 0;
     return error_set(err, -EPERM, "%.*s", (int)text.len, text.data);
+}
+
+int namespaces_probe(struct error *err)
+{
+    return try_in_child(try_all, NULL, err);
+}
+
+/* Hiding */
+
+static bool is_around(const char *outer, const char *path)
+{
+    size_t len = strlen(outer);
+    return strncmp(outer, path, len) == 0 && (path[len] == '/' || !path[len]);
+}
+
+// With nothing, or with what `tree` holds at its old place inside.
+static int cover(const char *path, int tree, const char *shown)
+{
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    if (!S_ISDIR(status.st_mode))
+        return mount_at("/dev/null", path, NULL, MS_BIND, NULL);
+    int r = mount_at("tmpfs", path, "tmpfs", plain, "mode=755,size=64k,nr_inodes=64");
+    if (r == 0 && tree >= 0 && (r = make_place(shown, true)) == 0 &&
+        syscall(SYS_move_mount, tree, "", AT_FDCWD, shown, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        r = -errno;
+    const unsigned long still = MS_REMOUNT | MS_BIND | MS_RDONLY;
+    return r == 0 ? mount_at(NULL, path, NULL, still | plain, NULL) : r;
+}
+
+int namespaces_hide(const char *const *hidden, const char *shown, struct error *err)
+{
+    FD_AUTO tree = -1;
+    int r = create(CLONE_NEWUSER | CLONE_NEWNS, err);
+    if (r < 0)
+        return r;
+    r = mount_at(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+    if (r == 0 && is_around(hidden[0], shown)) {
+        tree = (int)syscall(SYS_open_tree, AT_FDCWD, shown,
+                            OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | RECURSIVELY);
+        r = tree < 0 ? -errno : 0;
+    }
+    for (size_t i = 0; hidden[i] && r == 0; i++)
+        if (i == 0 || !is_around(hidden[i], shown))
+            r = cover(hidden[i], i == 0 ? tree : -1, shown);
+    return r < 0 ? error_errno(err, -r, "cannot hide files of ours") : privileges_drop(err);
+}
+
+struct hiding {
+    const char *const *hidden;
+    const char *shown;
+};
+
+static _Noreturn void try_hiding(const void *context, int answer)
+{
+    const struct hiding *hiding = context;
+    struct error err = ERROR_INIT;
+    int r = namespaces_hide(hiding->hidden, hiding->shown, &err);
+    (void)!write(answer, err.text, strlen(err.text));
+    _exit(r < 0);
+}
+
+int namespaces_hide_probe(const char *const *hidden, const char *shown, struct error *err)
+{
+    return try_in_child(try_hiding, &(struct hiding){hidden, shown}, err);
 }

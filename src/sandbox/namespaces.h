@@ -17,3 +17,13 @@ int namespaces_enter(const struct grants *grants, struct error *err);
 
 // Does this machine allow them? Tried in a process of its own.
 int namespaces_probe(struct error *err);
+
+/*
+ * Much less, for a program that its owner trusts: the calling process goes on with all files and
+ * the network, but with nothing in place of the `hidden` paths (up to NULL), and without a way back
+ * to them: it has no privileges, and may look into no process outside. `shown` stays: a directory,
+ * which may lie in the first of them. What this has begun and not brought to an end leaves a
+ * process that nobody wants, so it is asked first whether it would work.
+ */
+int namespaces_hide(const char *const *hidden, const char *shown, struct error *err);
+int namespaces_hide_probe(const char *const *hidden, const char *shown, struct error *err);

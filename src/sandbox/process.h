@@ -68,9 +68,12 @@ struct process_limits { // 0: none
 };
 
 struct process_spec {
-    const char *function;           // one of those process_main() is given, or:
-    const char *const *argv;        // up to NULL; the first is a path, or looked up in its PATH
-    const struct grants *grants;    // of a program, which is then behind all layers; or NULL
+    const char *function;        // one of those process_main() is given, or:
+    const char *const *argv;     // up to NULL; the first is a path, or looked up in its PATH
+    const struct grants *grants; // of a program, which is then behind all layers; or NULL
+    // Of a program without grants: paths up to NULL that it must not see, where the kernel lets us
+    // hide them (sandbox/namespaces.h), and a directory that it sees nevertheless. Or NULL.
+    const char *const *hidden, *shown;
     const char *const *environment; // "NAME=value", up to NULL; NULL: empty
     const char *directory;
     struct process_limits limits;

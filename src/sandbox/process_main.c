@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "sandbox/hands_relay.h"
+#include "sandbox/namespaces.h"
 #include "sandbox/process.h"
 #include "sandbox/process_spawn.h"
 #include "sandbox/supervisor.h"
@@ -98,6 +99,25 @@ static int become_program(const char *directory, char **argv)
     return cause == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
 }
 
+// Where nothing can be hidden it runs nevertheless: its owner trusts it, and is told by the daemon.
+static int become_trusted(const char *directory, char **words)
+{
+    const char *const *hidden = (const char *const *)words + 1;
+    const char *shown = words[0];
+    struct error err = ERROR_INIT;
+    while (*words && strcmp(*words, "--") != 0)
+        words++;
+    if (!*words || !words[1])
+        return EXIT_LAYERS;
+    *words = NULL;
+    if (namespaces_hide_probe(hidden, shown, NULL) == 0 &&
+        namespaces_hide(hidden, shown, &err) < 0) {
+        dprintf(STDERR_FILENO, "%s\n", err.text);
+        return EXIT_LAYERS;
+    }
+    return become_program(directory, words + 1);
+}
+
 static int become_supervisor(const char *directory, int argc, char **argv)
 {
     struct grants_read read = {0};
@@ -149,8 +169,10 @@ int process_main(int argc, char **argv, const struct process_function *functions
             return EXIT_LAYERS;
     bool in_sandbox = strcmp(argv[WORD_FUNCTION], process_in_sandbox) == 0;
     bool in_hands = strcmp(argv[WORD_FUNCTION], process_in_hands) == 0;
+    bool in_hiding = strcmp(argv[WORD_FUNCTION], process_in_hiding) == 0;
     bool is_program =
-        in_sandbox || in_hands || (strcmp(argv[WORD_FUNCTION], "--") == 0 && argc > WORD_PROGRAM);
+        in_sandbox || in_hands ||
+        ((in_hiding || strcmp(argv[WORD_FUNCTION], "--") == 0) && argc > WORD_PROGRAM);
     const struct process_function *function = NULL;
     for (size_t i = 0; i < count; i++)
         if (strcmp(argv[WORD_FUNCTION], functions[i].name) == 0)
@@ -171,6 +193,8 @@ int process_main(int argc, char **argv, const struct process_function *functions
     }
     if (in_sandbox)
         return become_supervisor(argv[WORD_DIRECTORY], argc - WORD_PROGRAM, argv + WORD_PROGRAM);
+    if (in_hiding)
+        return become_trusted(argv[WORD_DIRECTORY], argv + WORD_PROGRAM);
     if (is_program)
         return become_program(argv[WORD_DIRECTORY], argv + WORD_PROGRAM);
     BUF_AUTO out = BUF_INIT(function->answer_max);

@@ -15,6 +15,7 @@
 const char process_command[] = "process";
 const char process_in_sandbox[] = "sandbox";
 const char process_in_hands[] = "hands";
+const char process_in_hiding[] = "hiding";
 
 static size_t count_words(const char *const *words)
 {
@@ -61,6 +62,7 @@ static void free_words(char **words)
 static char **make_words(const struct process_spec *spec, bool in_hands)
 {
     const struct process_limits *limits = &spec->limits;
+    bool hides = spec->hidden && !spec->function && !spec->grants;
     char *own[] = {
         mem_strdup("hermes"),
         mem_strdup(process_command),
@@ -72,6 +74,7 @@ static char **make_words(const struct process_spec *spec, bool in_hands)
         mem_strdup(spec->function ? spec->function
                    : in_hands     ? process_in_hands
                    : spec->grants ? process_in_sandbox
+                   : hides        ? process_in_hiding
                                   : "--"),
     };
     char **words = join(own, ARRAY_LEN(own), NULL);
@@ -84,6 +87,11 @@ static char **make_words(const struct process_spec *spec, bool in_hands)
             mem_printf("%lld", (long long)limits->file_size),
         };
         words = extend(words, join(of_relay, ARRAY_LEN(of_relay), NULL));
+    }
+    if (hides) {
+        char *shown[] = {mem_strdup(spec->shown)}, *end[] = {mem_strdup("--")};
+        words = extend(words, join(shown, ARRAY_LEN(shown), spec->hidden));
+        words = extend(words, join(end, ARRAY_LEN(end), NULL));
     }
     if (spec->grants && !spec->function)
         words = extend(words, grants_to_words(spec->grants));

@@ -12,8 +12,9 @@ struct process_launch {
     bool in_hands;
 };
 
-// In the place of a function, before words of grants; the second before those of hands_relay().
-extern const char process_in_sandbox[], process_in_hands[];
+// In the place of a function, before words of grants; the second before those of hands_relay(), the
+// third before what is shown, what is hidden, and "--".
+extern const char process_in_sandbox[], process_in_hands[], process_in_hiding[];
 
 // Our ends: of its stdio, and where a relay tells what became of the program (hands_relay.h).
 enum { PROCESS_VERDICT = PROCESS_STDIO_COUNT, PROCESS_ENDS_COUNT };

@@ -31,8 +31,9 @@ struct toolbox;
  *                               or job (default: model, 30), as JSON; also /cost and /cost/BY
  *     GET    /calls/ID          the attempts of one call, and why it was dear
  *     GET    /mcp-servers       the configured ones, as JSON; /mcp-servers/NAME: one with its tools
- *     POST   /mcp-servers/NAME  {"do": "accept"|"reconnect"|"login"|"logout"|"call"}, and what
- *                               that needs (control_mcp.c)
+ *     POST   /mcp-servers       connects them all anew, then the same
+ *     POST   /mcp-servers/NAME  {"do": "accept"|"reconnect"|"test"|"login"|"logout"|"call"}, and
+ *                               what that needs (control_mcp.c)
  *     GET    /context           what a first message costs, part by part
  *     POST   /chat?chat=NAME    a message; the answer is an event stream
  *     DELETE /chat?chat=NAME    ends the answer, which its stream then tells

@@ -172,12 +172,12 @@ static const struct {
     const char *path, *method; // NULL: several
     void (*ask)(const struct control_question *question, struct span rest);
 } questions[] = {
-    {"/status", "GET", control_ask_status},   {"/sessions", "GET", ask_page},
-    {"/sessions/", NULL, ask_session},        {"/calls/", "GET", control_ask_call},
-    {"/context", "GET", ask_context},         {"/reload", "POST", ask_reload},
-    {"/cost", "GET", control_ask_cost},       {"/cost/", "GET", control_ask_cost},
-    {"/taints", "GET", control_ask_taints},   {"/taints/", "DELETE", control_ask_taints},
-    {"/mcp-servers", "GET", control_ask_mcp}, {"/mcp-servers/", NULL, control_ask_mcp},
+    {"/status", "GET", control_ask_status},  {"/sessions", "GET", ask_page},
+    {"/sessions/", NULL, ask_session},       {"/calls/", "GET", control_ask_call},
+    {"/context", "GET", ask_context},        {"/reload", "POST", ask_reload},
+    {"/cost", "GET", control_ask_cost},      {"/cost/", "GET", control_ask_cost},
+    {"/taints", "GET", control_ask_taints},  {"/taints/", "DELETE", control_ask_taints},
+    {"/mcp-servers", NULL, control_ask_mcp}, {"/mcp-servers/", NULL, control_ask_mcp},
 };
 
 void control_ask(const struct control_question *question)

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -8,14 +9,16 @@
 #include "tools/toolbox.h"
 
 /*
- * The configured servers of the Model Context Protocol: /mcp-servers tells of all of them,
- * /mcp-servers/NAME of one with its tools, and what is posted there is done by its owner, who need
- * not be asked.
+ * The configured servers of the Model Context Protocol: /mcp-servers tells of all of them, and when
+ * something is posted there connects them anew first; /mcp-servers/NAME tells of one with its
+ * tools, and what is posted there is done by its owner, who need not be asked.
  */
 enum {
     NAME_SIZE = MCP_SERVER_NAME_MAX + 1,
     CALL_MS = 10 * 60 * 1000,
     ADDRESS_MAX = 16 * 1024, // bytes
+    TRIAL_MS = 90 * 1000,    // for servers to be connected, or not
+    LOOK_MS = 20,
 };
 
 static void add_server(struct node parent, const char *key, const struct mcp_server_status *status)
@@ -23,11 +26,13 @@ static void add_server(struct node parent, const char *key, const struct mcp_ser
     struct node server = node_add_object(parent, key);
     node_add_text(server, "name", status->name);
     node_add_text(server, "state", mcp_state_name(status->state));
+    node_add_string(server, "where", status->where);
     if (status->info) {
         node_add_text(server, "version", status->info->version);
         node_add_text(server, "era", status->info->modern ? "modern" : "legacy");
         node_add_text(server, "software", status->info->name);
         node_add_text(server, "software_version", status->info->software);
+        node_add_text(server, "tried", status->info->tried);
     }
     if (*status->error)
         node_add_text(server, "error", status->error);
@@ -38,6 +43,9 @@ static void add_server(struct node parent, const char *key, const struct mcp_ser
     node_add_int(server, "calls", status->calls);
     node_add_int(server, "failures", status->failures);
     node_add_int(server, "connects", status->connects);
+    node_add_int(server, "connect_ms", status->connect_ms);
+    node_add_int(server, "list_ms", status->list_ms);
+    node_add_int(server, "failing_s", status->failing_ms / 1000);
 }
 
 void control_add_mcp(struct node parent, const struct control_env *env)
@@ -153,6 +161,41 @@ static void log_in(const struct control_question *question, const char *name, co
         control_finish(kept, r, NULL, &err);
 }
 
+/* Trying them */
+
+struct trial { // of one server, or of all
+    struct control_question question;
+    char name[NAME_SIZE]; // "": all
+    int64_t until_ms;
+};
+
+static void on_trial(void *context)
+{
+    struct trial *trial = context;
+    const struct control_env *env = trial->question.env;
+    BUF_AUTO answer = BUF_INIT(CONTROL_ANSWER_MAX);
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(CONTROL_ANSWER_MAX);
+    trial->question.timer = 0;
+    if (!mcp_servers_settled(env->mcp_servers, *trial->name ? trial->name : NULL) &&
+        loop_now(env->loop) < trial->until_ms) {
+        trial->question.timer = loop_timer_after(env->loop, LOOK_MS, on_trial, trial);
+        return;
+    }
+    control_add_mcp(document_object(&doc), env);
+    control_print(&doc, &answer);
+    control_finish(&trial->question, 0, &answer, NULL);
+}
+
+// Ends their connections, makes others, and tells what came of that.
+static void try(const struct control_question *question, const char *name)
+{
+    struct trial *trial = control_question_keep(question, sizeof *trial);
+    snprintf(trial->name, sizeof trial->name, "%s", name);
+    trial->until_ms = loop_now(question->env->loop) + TRIAL_MS;
+    mcp_servers_reconnect(question->env->mcp_servers, *name ? name : NULL, NULL);
+    trial->question.timer = loop_timer_after(question->env->loop, 0, on_trial, trial);
+}
+
 static void act(const struct control_question *question, const char *name)
 {
     JSON_AUTO doc = JSON_INIT;
@@ -164,6 +207,10 @@ static void act(const struct control_question *question, const char *name)
     char *tool = json_strdup(json_get(json_root(&doc), "tool"), MCP_TOOL_ORIGINAL_MAX);
     if (r == 0 && json_is(what, "call") && tool) {
         call(question, name, tool, json_raw(json_get(json_root(&doc), "arguments")));
+        return;
+    }
+    if (r == 0 && json_is(what, "test")) {
+        try(question, name);
         return;
     }
     if (r == 0 && json_is(what, "login")) {
@@ -181,8 +228,8 @@ static void act(const struct control_question *question, const char *name)
     else if (r == 0)
         r = error_set(
             &err, -EINVAL,
-            "the body must be {\"do\": ...}: accept, reconnect, login, logout, or call with "
-            "\"tool\" and \"arguments\"");
+            "the body must be {\"do\": ...}: accept, reconnect, test, login, logout, or call "
+            "with \"tool\" and \"arguments\"");
     if (r < 0) {
         control_reply(question, r, NULL, &err);
         return;
@@ -198,6 +245,10 @@ void control_ask_mcp(const struct control_question *question, struct span rest)
     char name[NAME_SIZE] = "";
     if (!question->env->mcp_servers) {
         control_refuse(question, 409, "no agent runs here, so no MCP servers are connected");
+        return;
+    }
+    if (rest.len == 0 && span_is(question->method, "POST")) {
+        try(question, "");
         return;
     }
     if (rest.len == 0) {

@@ -13,6 +13,7 @@
 #include "base/process_metrics.h"
 #include "channels/telegram.h"
 #include "codec/money.h"
+#include "mcp/servers.h"
 #include "router/router.h"
 #include "serve/control_internal.h"
 #include "serve/describe.h"
@@ -159,6 +160,25 @@ static void add_replies(struct problems *problems, struct store *store, int64_t 
             summary.waiting, summary.waiting == 1 ? "y" : "ies", waited_ms / 60000);
 }
 
+// One that has just gone is being connected already, and nothing else is the worse for it.
+static void add_mcp(struct problems *problems, const struct mcp_servers *servers)
+{
+    struct mcp_server_status status;
+    for (size_t i = 0; mcp_servers_at(servers, i, &status); i++) {
+        if (status.failing_ms >= LASTS_MS)
+            add(problems, "mcp", true,
+                "see hermes mcp test, and docs/mcp.md for its sentence; Hermes keeps trying",
+                "the MCP server %s cannot be connected for %" PRId64 " min: %s", status.name,
+                status.failing_ms / 60000, status.error);
+        if (status.changed)
+            add(problems, "mcp", true,
+                "read them with hermes mcp tools, then take them with hermes mcp accept",
+                "%zu tools of the MCP server %s say something else of themselves than before, and "
+                "are not offered until you accept that",
+                status.changed, status.name);
+    }
+}
+
 /*
  * What is wrong, in the words of whoever has to mend it. Adds two members to the status:
  *
@@ -166,7 +186,7 @@ static void add_replies(struct problems *problems, struct store *store, int64_t 
  *                   "todo": sentence}]
  *     "well": true    when Hermes runs, takes messages, and no problem needs attention
  *
- * `what` is "database", "disk", "telegram", "upstream" or "replies". One that does not need
+ * `what` is "database", "disk", "telegram", "upstream", "replies" or "mcp". One that does not need
  * attention ends by itself.
  */
 static void write_problems(struct node status, const struct control_env *env, int64_t now_ms)
@@ -181,6 +201,8 @@ static void write_problems(struct node status, const struct control_env *env, in
     if (env->router)
         add_budgets(&problems, env);
     add_replies(&problems, env->store, now_ms);
+    if (env->mcp_servers)
+        add_mcp(&problems, env->mcp_servers);
     node_add_bool(status, "well",
                   env->dispatcher && !problems.wanted && describe_ready(env->store));
 }
@@ -268,6 +290,7 @@ static void write_status(const struct control_env *env, const struct summing *su
         write_tainted(status, &summing->tainted);
     else
         node_add_null(status, "tainted");
+    control_add_mcp(status, env);
     node_add_int(status, "rss_bytes", process_resident_bytes());
     write_problems(status, env, now_ms);
     control_print(&doc, out);

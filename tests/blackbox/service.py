@@ -62,10 +62,10 @@ class Service:
             f"never said {what}: {self.process.out!r} {self.process.err!r}"
         time.sleep(0.005)
 
-    def get(self, path):
+    def get(self, path, **headers):
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            conn.request("GET", path)
+            conn.request("GET", path, headers=headers)
             answer = conn.getresponse()
             return answer.status, answer.read().decode()
         finally:

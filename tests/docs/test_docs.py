@@ -5,8 +5,8 @@ is. Languages of blocks: `sh` (commands), `console` (commands with their output,
 `text` (in troubleshooting.md, and elsewhere `text hermes`: what the program prints), `yaml` (a
 whole configuration without a finding; `yaml wrong` is one for the console block below it), `ini`,
 `dockerfile`, `mermaid` (a figure). A block whose language is followed by `running`, `telegram` or
-`terminal` belongs to test_running.py, by `routed` to test_routed.py, by `compose` to
-test_compose.py, and by `make`, `node` or `kubernetes` to test_kubernetes.py.
+`terminal` belongs to test_running.py, by `routed` to test_routed.py, by `mcp` to test_mcp.py, by
+`compose` to test_compose.py, and by `make`, `node` or `kubernetes` to test_kubernetes.py.
 """
 
 import itertools
@@ -121,7 +121,7 @@ REAL_SERVERS = re.compile(r"https?://(127\.0\.0\.1:(11434|8080|4000)/v1|api\.dee
 
 COMMAND_BLOCKS = [block for path in DOCUMENTS for block in blocks(path)
                   if block.language in ("sh", "console", "bash")
-                  and not {"running", "routed"} & set(block.words)]
+                  and not {"running", "routed", "mcp"} & set(block.words)]
 
 
 def not_run(command):

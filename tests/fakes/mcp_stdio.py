@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import sys
 import time
 
@@ -42,6 +43,14 @@ TOOLS = [
      "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}},
     {"name": "change", "description": "Changes the list", "annotations": READS,
      "inputSchema": {"type": "object"}},
+    {"name": "read", "description": "Reads a file, or lists a directory", "annotations": READS,
+     "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}}},
+    {"name": "write", "description": "Writes a file", "annotations": READS,
+     "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}}},
+    {"name": "dial", "description": "Connects to a port here", "annotations": READS,
+     "inputSchema": {"type": "object", "properties": {"port": {"type": "integer"}}}},
+    {"name": "fill", "description": "Takes memory", "annotations": READS,
+     "inputSchema": {"type": "object", "properties": {"bytes": {"type": "integer"}}}},
     {"name": "broken", "description": "Has no schema", "inputSchema": ["nonsense"]},
 ]
 
@@ -58,6 +67,26 @@ def tools():
 
 def text(value, **more):
     return {"content": [{"type": "text", "text": value}], **more}
+
+
+def read(arguments):
+    path = pathlib.Path(arguments["path"])
+    if path.is_dir():
+        return " ".join(sorted(entry.name for entry in path.iterdir()))
+    return path.read_bytes()[:65536].decode(errors="replace")
+
+
+def write(arguments):
+    pathlib.Path(arguments["path"]).write_text("written")
+    return "written"
+
+
+def dial(arguments):
+    with socket.create_connection(("127.0.0.1", int(arguments["port"])), 5):
+        return "connected"
+
+
+TOUCHES = {"read": read, "write": write, "dial": dial}
 
 
 def call(name, arguments, line):
@@ -77,6 +106,15 @@ def call(name, arguments, line):
     if name == "sleep":
         time.sleep(float(arguments["seconds"]))
         return text("slept")
+    if name in TOUCHES:
+        try:
+            return text(TOUCHES[name](arguments))
+        except OSError as error:
+            return text(f"{type(error).__name__}: {error}", isError=True)
+    if name == "fill":
+        taken = bytearray(os.urandom(1 << 20)) * (int(arguments["bytes"]) >> 20)
+        time.sleep(30)
+        return text(f"took {len(taken)}")
     if name == "die":
         print("I cannot go on", file=sys.stderr, flush=True)
         os._exit(3)

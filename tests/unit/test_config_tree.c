@@ -79,6 +79,19 @@ static void test_what_is_not_used_is_told(void **state)
     assert_int_equal(f->sample.agent.places.count, 2);
 }
 
+static void test_a_value_or_a_mapping(void **state)
+{
+    struct fixture *f = *state;
+    const struct option_map *places = &f->sample.agent.places;
+    fixture_must_load(f, "places: [{box: yes}, {box: {size: 3}}]");
+    assert_int_equal(places->count, 2);
+    assert_string_equal(places->pairs[0].name, "0.box");
+    assert_string_equal(places->pairs[1].name, "1.box.size");
+    fixture_must_fail(f, "places: [{box: {size: [3]}}]",
+                      "c.yaml:1:23: places[0].box.size: must be a single value, not a list or "
+                      "mapping");
+}
+
 static void test_wrong_shapes(void **state)
 {
     struct fixture *f = *state;
@@ -218,6 +231,7 @@ int main(void)
         FIXTURE_TEST(test_scalars_by_place),
         FIXTURE_TEST(test_an_unset_variable_is_nobodys_business_yet),
         FIXTURE_TEST(test_what_is_not_used_is_told),
+        FIXTURE_TEST(test_a_value_or_a_mapping),
         FIXTURE_TEST(test_wrong_shapes),
         FIXTURE_TEST(test_secrets_are_not_shown),
         FIXTURE_TEST(test_a_mapping_and_what_is_taken_whole),

@@ -67,6 +67,35 @@ static void a_program(void **state)
     assert_false(config.trusted);
 }
 
+static void a_sandbox(void **state)
+{
+    (void)state;
+    static const char *const plain[] = {"s.command=x", "s.sandbox=true", NULL};
+    static const char *const more[] = {"s.command=x",         "s.sandbox.read.0=/a",
+                                       "s.sandbox.read.1=/b", "s.sandbox.write.0=/c",
+                                       "s.memory=64M",        NULL};
+    static const char *const none[] = {"s.command=x", "s.sandbox=no", NULL};
+    static const char *const relative[] = {"s.command=x", "s.sandbox.write.0=a", NULL};
+    struct error err = ERROR_INIT;
+    struct mcp_server_config config;
+    assert_int_equal(read_lines(plain, &config, &err), 0);
+    assert_true(config.sandboxed);
+    assert_int_equal(config.memory, 512 << 20);
+    mcp_server_config_finish(&config);
+    assert_int_equal(read_lines(more, &config, &err), 0);
+    assert_true(config.sandboxed);
+    assert_int_equal(config.read.count, 2);
+    assert_string_equal(config.write.texts[0], "/c");
+    assert_int_equal(config.memory, 64 * 1000 * 1000);
+    mcp_server_config_finish(&config);
+    assert_int_equal(read_lines(none, &config, &err), 0);
+    assert_false(config.sandboxed);
+    assert_int_equal(config.memory, 0);
+    mcp_server_config_finish(&config);
+    assert_int_equal(read_lines(relative, &config, &err), -EINVAL);
+    assert_string_equal(err.text, "mcp_servers.s.sandbox.write: \"a\" is no absolute path");
+}
+
 static void an_address(void **state)
 {
     (void)state;
@@ -139,9 +168,8 @@ static void names_of_servers(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_program),
-        cmocka_unit_test(an_address),
-        cmocka_unit_test(sentences_that_name_the_key),
+        cmocka_unit_test(a_program),        cmocka_unit_test(a_sandbox),
+        cmocka_unit_test(an_address),       cmocka_unit_test(sentences_that_name_the_key),
         cmocka_unit_test(names_of_servers),
     };
     return cmocka_run_group_tests_name("mcp/server_config", tests, NULL, NULL);
