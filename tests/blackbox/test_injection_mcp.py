@@ -8,7 +8,7 @@ import sys
 import pytest
 from harness import comes_true
 from injection import DENIED, EXITS, FEW, QUESTION, READ, SECRET, World, call, payload, through
-from test_mcp import SERVER
+from mcp_fakes import SERVER
 from web_server import WebServer
 
 TAGS = 0xE0000  # characters that models read and people do not see

@@ -24,7 +24,7 @@ def test_a_test_connects_anew(hermes, servers, service, runs):
         assert ready(hermes)
     result = hermes.run("mcp", "test").exits(1)
     assert re.search(r"connected, of the legacy era, after \d+ ms", result.text)
-    assert "13 of 14 tools are offered" in result.text
+    assert "14 of 15 tools are offered" in result.text
     assert "cannot start /no/such/program" in result.text
     assert re.search(r"not connected, after \d+ ms", result.text)
     hermes.run("mcp", "test", "fake").ok()
@@ -48,10 +48,10 @@ def test_status_and_doctor_tell_of_servers(hermes, servers, service):
     assert ready(hermes)
     assert comes_true(lambda: listed(hermes)[1]["state"] == "waiting")
     status = hermes.run("status").ok().text
-    assert re.search(r"mcp +fake: ready \(legacy\), 13 tools", status)
+    assert re.search(r"mcp +fake: ready \(legacy\), 14 tools", status)
     assert re.search(r"ghost: (waiting|connecting), 0 tools; last error: .*cannot start", status)
     doctor = hermes.run("doctor").text
-    assert "fake: ready, of the legacy era, 13 tools" in doctor
+    assert "fake: ready, of the legacy era, 14 tools" in doctor
     assert re.search("warn.* mcp +ghost: .*cannot start /no/such/program", doctor)
 
 

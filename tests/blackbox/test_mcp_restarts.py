@@ -12,7 +12,7 @@ import sys
 import pytest
 from harness import as_test_user, comes_true
 from ports import HOST, free_port
-from test_mcp import SERVER, Servers, tool, wait_ready
+from mcp_fakes import SERVER, Servers, tool, wait_ready
 
 RESTARTS = 50
 

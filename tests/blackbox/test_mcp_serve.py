@@ -212,7 +212,7 @@ def test_a_session_outlives_a_restart_of_the_owner(hermes, owned):
 
 
 def test_misused(hermes):
-    for words in ((), ("nonsense",), ("serve", "more")):
+    for words in (("nonsense",), ("serve", "more")):
         hermes.run("mcp", *words).exits(2).sentence()
 
 
