@@ -73,7 +73,7 @@ class Server:
 
     def kubernetes(self, package, *words):
         folder = self.modules / f"kubernetes-mcp-server-linux-amd64{package}"
-        config = self.hermes.put("kubeconfig", NOWHERE)
+        config = self.hermes.put("kubeconfig", NOWHERE, base=self.hermes.directory)
         return [str(folder / "bin" / "kubernetes-mcp-server-linux-amd64"), "--kubeconfig",
                 str(config), *words]
 
