@@ -72,26 +72,33 @@ static bool remove_one(int at, const char *name)
     return unlinkat(at, name, 0) == 0 || unlinkat(at, name, AT_REMOVEDIR) == 0;
 }
 
+// To the top. A directory can only be moved by who may write it; what is mounted there stays as it
+// is, and so does a file, whose mode is in nobody's way.
+static bool move_up(struct top *top, int from, const char *name)
+{
+    struct stat status;
+    char moved[NAME_SIZE];
+    random_hex(moved, sizeof moved);
+    if (fstatat(from, name, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(status.st_mode) ||
+        status.st_dev != top->device)
+        return false;
+    return renameat(from, name, top->fd, moved) == 0 ||
+           (errno == EACCES && fchmodat(from, name, S_IRWXU, 0) == 0 &&
+            renameat(from, name, top->fd, moved) == 0);
+}
+
 // Of a directory at the top. False when nothing of it could be taken away.
 static bool empty(struct top *top, const char *directory)
 {
     struct stat status;
-    char moved[NAME_SIZE];
     bool any = false;
     if (fstatat(top->fd, directory, &status, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(status.st_mode) ||
         status.st_dev != top->device)
         return false;
     fchmodat(top->fd, directory, S_IRWXU, 0);
     DIR *dir = open_directory(top->fd, directory);
-    for (const char *name; dir && (name = next_name(top, dir));) {
-        bool gone = remove_one(dirfd(dir), name);
-        if (!gone) {
-            random_hex(moved, sizeof moved);
-            fchmodat(dirfd(dir), name, S_IRWXU, 0); // else it cannot be moved
-            gone = renameat(dirfd(dir), name, top->fd, moved) == 0;
-        }
-        any |= gone;
-    }
+    for (const char *name; dir && (name = next_name(top, dir));)
+        any |= remove_one(dirfd(dir), name) || move_up(top, dirfd(dir), name);
     if (dir)
         closedir(dir);
     return unlinkat(top->fd, directory, AT_REMOVEDIR) == 0 || any;
