@@ -7,6 +7,7 @@
 #include "base/span.h"
 #include "codec/suggest.h"
 #include "daemon/command.h"
+#include "mcp/hiding.h"
 #include "sandbox/process.h"
 #include "tools/spool.h"
 #include "tools/tool_process.h"
@@ -48,7 +49,8 @@ static int run(int argc, char **argv)
     // How this program starts what runs outside it; nobody types it.
     if (strcmp(word, process_command) == 0) {
         const struct process_function functions[] = {tool_process_function, spool_function,
-                                                     spool_prune_function, web_page_function};
+                                                     spool_prune_function, web_page_function,
+                                                     mcp_hiding_function};
         return process_main(argc - 2, argv + 2, functions, ARRAY_LEN(functions));
     }
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)

@@ -58,6 +58,7 @@ struct mcp_remote {
     tool_source_id source_id;       // 0: the toolbox does not have it
     struct mcp_catalogue catalogue; // as it is offered
     struct mcp_catalogue incoming;  // while it is listed
+    struct buf pins;                // of its tools, as they are kept
     struct buf listed;              // the same, to be kept
     mcp_request_id listing;
     loop_id relist; // of a list that has changed

@@ -62,12 +62,14 @@ static void offer(struct mcp_remote *remote)
 // Compares with the pins, or takes the definitions as they are. How many wait, or did.
 static size_t pin(struct mcp_remote *remote, bool accept)
 {
-    BUF_AUTO before = BUF_INIT(STORE_VALUE_MAX);
+    struct buf *pins = &remote->pins; // the store may not have yet what was written last
     BUF_AUTO after = BUF_INIT(STORE_VALUE_MAX);
-    read_kept(remote, "pins", &before);
-    size_t waiting = mcp_catalogue_pin(&remote->catalogue, buf_span(&before), accept, &after);
-    if (!span_equal(buf_span(&before), buf_span(&after)))
-        keep(remote, "pins", buf_span(&after));
+    size_t waiting = mcp_catalogue_pin(&remote->catalogue, buf_span(pins), accept, &after);
+    if (span_equal(buf_span(pins), buf_span(&after)))
+        return waiting;
+    buf_clear(pins);
+    buf_append_span(pins, buf_span(&after));
+    keep(remote, "pins", buf_span(pins));
     return waiting;
 }
 
@@ -104,6 +106,8 @@ void mcp_remote_restore(struct mcp_remote *remote)
     JSON_AUTO doc = JSON_INIT;
     char entry[SHA256_HEX_SIZE];
     hash_entry(remote, entry);
+    buf_init(&remote->pins, STORE_VALUE_MAX);
+    read_kept(remote, "pins", &remote->pins);
     if (!read_kept(remote, "tools", &text) || json_parse(&doc, buf_span(&text), NULL) < 0 ||
         !json_is(json_get(json_root(&doc), "entry"), entry))
         return;
@@ -227,4 +231,5 @@ void mcp_remote_finish_tools(struct mcp_remote *remote)
     mcp_catalogue_finish(&remote->catalogue);
     mcp_catalogue_finish(&remote->incoming);
     buf_finish(&remote->listed);
+    buf_finish(&remote->pins);
 }

@@ -6,14 +6,20 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "mcp/hiding.h"
 #include "mcp/remote.h"
-#include "sandbox/namespaces.h"
 #include "tools/toolbox.h"
 
 struct mcp_servers {
     struct mcp_servers_env env;
     struct list remotes; // struct mcp_remote, as they are configured
     bool told;           // what programs see of us
+    process_id hiding;   // finds that out
+};
+
+enum {
+    HIDING_MS = 30 * 1000,
+    HIDING_INPUT_MAX = 64 * 1024, // bytes of all paths
 };
 
 const char *mcp_state_name(enum mcp_state state)
@@ -39,6 +45,7 @@ void mcp_servers_destroy(struct mcp_servers *servers)
         return;
     list_for_each(link, &servers->remotes)
         mcp_remote_destroy(list_entry(link, struct mcp_remote, link));
+    process_cancel(servers->env.processes, servers->hiding);
     free(servers);
 }
 
@@ -59,10 +66,32 @@ static int need(const struct mcp_servers *servers, const char *name, struct mcp_
     return *ret_remote ? 0 : error_set(err, -ENOENT, "no MCP server \"%.40s\" is configured", name);
 }
 
+static void on_tried(void *context, const struct process_end *end)
+{
+    struct mcp_servers *servers = context;
+    struct span why = end->output[PROCESS_STDOUT];
+    servers->hiding = 0;
+    if (end->result == 0)
+        return;
+    CLEANUP(mem_cleanup)
+    char *text = end->result < 0 ? mem_strdup(end->err->text) : mem_strndup(why.data, why.len);
+    LOG_EVENT(LOG_INFO, "mcp.unhidden", "", LOG_TEXT("error", text));
+}
+
 // Once: who has such a server may not know that this machine hides nothing from it.
 static void tell_what_is_seen(struct mcp_servers *servers)
 {
+    static const struct process_events events = {.on_end = on_tried};
+    struct process_spec spec = {
+        .function = mcp_hiding_function.name,
+        .directory = "/",
+        .limits = {.wall_ms = HIDING_MS},
+        .stdio = {[PROCESS_STDIN] = {.kind = PROCESS_BUFFER},
+                  [PROCESS_STDOUT] = {.kind = PROCESS_BUFFER, .max = ERROR_TEXT_MAX},
+                  [PROCESS_STDERR] = {.kind = PROCESS_INHERIT}},
+    };
     struct error err = ERROR_INIT;
+    BUF_AUTO input = BUF_INIT(HIDING_INPUT_MAX);
     bool trusts = false;
     list_for_each(link, &servers->remotes) {
         const struct mcp_remote *remote = list_entry(link, struct mcp_remote, link);
@@ -72,7 +101,11 @@ static void tell_what_is_seen(struct mcp_servers *servers)
     if (!trusts || servers->told || !servers->env.hidden)
         return;
     servers->told = true;
-    if (namespaces_hide_probe(servers->env.hidden, servers->env.directory, &err) < 0)
+    buf_printf(&input, "%s\n", servers->env.directory);
+    for (size_t i = 0; i < MCP_HIDDEN_MAX && servers->env.hidden[i]; i++)
+        buf_printf(&input, "%s\n", servers->env.hidden[i]);
+    spec.stdio[PROCESS_STDIN].bytes = buf_span(&input);
+    if (process_start(servers->env.processes, &spec, &events, servers, &servers->hiding, &err) < 0)
         LOG_EVENT(LOG_INFO, "mcp.unhidden", "", LOG_TEXT("error", err.text));
 }
 

@@ -78,8 +78,10 @@ def test_a_program_that_is_killed(hermes, up, service, servers):
     service()
     wait_ready(hermes)
     for count in range(RESTARTS):
-        for pid in pids(servers):
+        killed = set(pids(servers))
+        for pid in killed:
             os.kill(pid, signal.SIGKILL)
+        assert comes_true(lambda: not killed & set(pids(servers)))
         hello(hermes, up, count)
     written_once(servers, RESTARTS // 2)
 
