@@ -101,8 +101,9 @@ in_cgroup head %s sh /tmp/scene.sh
 
 
 def run(machine, script, user="hermes", **more):
-    """In 128 MiB with the head, or beside the hands that have theirs."""
-    if machine.isolation == "hands":
+    """In 128 MiB with the head, or beside the hands that have theirs. What only root tries: as it
+    is."""
+    if machine.isolation == "hands" or user == "root":
         return machine.run(script, user=user, env=machine.env, **more)
     result = machine.run(HEAD % (script, user), user="root", **more)
     events = machine.run("tr ' ' = <$cgroups/head/memory.events", user="root").values()
