@@ -166,17 +166,23 @@ void mcp_call_end(struct mcp_call *call, const struct mcp_reply *reply)
     fn(context, reply);
 }
 
+void mcp_client_say(const struct mcp_client *client, struct error *err, const char *what,
+                    va_list arguments)
+{
+    char text[ERROR_TEXT_MAX];
+    vsnprintf(text, sizeof text, what, arguments);
+    error_set(err, -EIO, "the MCP server %s %s", client->endpoint->name, text);
+}
+
 void mcp_call_fail(struct mcp_call *call, enum mcp_trouble trouble, bool maybe_done,
                    const char *what, ...)
 {
     const struct mcp_client *client = call->client;
-    char text[ERROR_TEXT_MAX];
     struct error err;
     va_list arguments;
     va_start(arguments, what);
-    vsnprintf(text, sizeof text, what, arguments);
+    mcp_client_say(client, &err, what, arguments);
     va_end(arguments);
-    error_set(&err, -EIO, "the MCP server %s %s", client->endpoint->name, text);
     if (trouble == MCP_GONE && !call->own) // else the end says it
         mcp_transport_explain(client->transport, &err);
     mcp_call_end(call, &(struct mcp_reply){

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <stdarg.h>
+
 #include "codec/document.h"
 #include "mcp/client_internal.h"
 
@@ -39,6 +41,9 @@ void mcp_call_restart(struct mcp_call *call);  // its time, for what comes next
 void mcp_call_forget(struct mcp_call *call);   // tells nobody
 void mcp_call_withdraw(struct mcp_call *call); // what is out of it is taken back
 void mcp_call_end(struct mcp_call *call, const struct mcp_reply *reply);
+// "the MCP server NAME ...", as all that is told of it begins.
+void mcp_client_say(const struct mcp_client *client, struct error *err, const char *what,
+                    va_list arguments);
 // With a sentence: "<server>: <what>".
 void mcp_call_fail(struct mcp_call *call, enum mcp_trouble trouble, bool maybe_done,
                    const char *what, ...) __attribute__((format(printf, 4, 5)));

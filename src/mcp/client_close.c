@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,12 +38,10 @@ void mcp_client_close(struct mcp_client *client, const struct mcp_reply *why)
 void mcp_client_close_text(struct mcp_client *client, enum mcp_trouble trouble, const char *what,
                            ...)
 {
-    char text[ERROR_TEXT_MAX];
     struct error err;
     va_list arguments;
     va_start(arguments, what);
-    vsnprintf(text, sizeof text, what, arguments);
+    mcp_client_say(client, &err, what, arguments);
     va_end(arguments);
-    error_set(&err, -EIO, "the MCP server %s %s", client->endpoint->name, text);
     mcp_client_close(client, &(struct mcp_reply){.trouble = trouble, .err = &err});
 }
