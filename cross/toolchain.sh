@@ -51,7 +51,7 @@ shared_cflags() {
 # them both programs are 1 % smaller. What is compiled for speed goes without size_cflags.
 size_cflags() {
 	echo "-Oz -fno-tree-ch -fno-tree-pre -fno-tree-dominator-opts -fno-move-loop-invariants" \
-		"-fno-caller-saves -fno-guess-branch-probability"
+		"-fno-caller-saves -fno-guess-branch-probability -fno-thread-jumps -fno-shrink-wrap"
 }
 
 # The stack protector costs 25 KB over all that parses bytes from a network.

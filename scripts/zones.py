@@ -23,6 +23,7 @@ ZONEINFO = '/usr/share/zoneinfo'
 NOT_ZONES = {'posix', 'right', 'Factory', 'localtime', 'posixrules'}
 NEEDED = ['UTC', 'GMT', 'US/Eastern', 'Europe/Vienna']
 BEGIN = int(datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc).timestamp())
+QUARTER = 900
 EPOCH = datetime.date(1970, 1, 1)
 
 NAME = r'(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)'
@@ -109,8 +110,15 @@ def read_zone(data):
     return [(BEGIN, before[-1] if before else offsets[0]), *after] if changes else [], rule
 
 
+def whole_quarters(offset):
+    """As a list has it; a rule may have any second."""
+    if offset % QUARTER:
+        raise Bad(f'it is {offset} s from UTC, no whole quarters of an hour')
+    return offset // QUARTER
+
+
 def with_list(changes, rule):
-    """The rule, and what held before it and does not follow from it, as ((until, offset), ...)."""
+    """The rule; what held before it and does not follow from it, as ((until, quarters), ...)."""
     if not rule:
         raise Bad('it has no rule')
     parsed, known, needed = Rule(rule), [], False
@@ -120,7 +128,7 @@ def with_list(changes, rule):
                       for instant in [begin, end - 1, *parsed.since(begin, end - 1)])
         needed = needed or not follows
         if needed:
-            known.append((end, offset))
+            known.append((end, whole_quarters(offset)))
     return rule, tuple(reversed(known))
 
 
@@ -190,7 +198,7 @@ def as_c(zones):
     known_lines, rule_lines = [], []
     for text, known in rules:
         rule_lines += zone_as_c(text, known, len(known_lines))
-        known_lines += [f'    {{{until}, {offset}}},' for until, offset in known]
+        known_lines += [f'    {{{until}, {quarters}}},' for until, quarters in known]
     lines = [
         "// Made by scripts/zones.py from Debian's tzdata.",
         '#include "codec/zone_table.h"',
@@ -203,7 +211,7 @@ def as_c(zones):
         'static const struct zone_known known[] = {', *known_lines, '};', '',
         'const struct zone zone_table_zones[] = {', *rule_lines, '};', '',
     ]
-    return '\n'.join(lines), 4 * len(names) + name_bytes + 16 * len(known_lines) + 64 * len(rules)
+    return '\n'.join(lines), 4 * len(names) + name_bytes + 5 * len(known_lines) + 32 * len(rules)
 
 
 def version(directory):

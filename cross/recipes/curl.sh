@@ -29,7 +29,20 @@ options="--disable-shared --enable-static --enable-http --enable-websockets --en
 	--without-libgsasl --without-ca-bundle --without-ca-path --without-zsh-functions-dir
 	--without-fish-functions-dir --with-mbedtls"
 
+# What is shipped speaks no WebSocket yet, and asks nothing through libcurl: a transfer ends when it
+# is connected. Without these entries in the table of its protocol, the code behind them (requests,
+# headers of answers, redirects) leaves the program; without libc musl, the tests keep all of it.
+leave_out_requests() {
+	local entry
+	options="${options/--enable-websockets/--disable-websockets}"
+	for entry in Curl_http Curl_http_write_resp Curl_http_write_resp_hd Curl_http_follow; do
+		grep -q "^  $entry, " "$source/lib/http.c" || return 1
+		sed -i "s|^  $entry, |  ZERO_NULL, |" "$source/lib/http.c"
+	done
+}
+
 build() {
+	[ "$libc" != musl ] || leave_out_requests
 	# shellcheck disable=SC2086
 	"$source/configure" --host="$arch-linux-$libc" --build="$build_arch-linux-gnu" \
 		--prefix="$PREFIX" $options \

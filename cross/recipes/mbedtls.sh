@@ -44,6 +44,9 @@ build() {
 	if [ "$libc" = musl ]; then
 		read -ra objects <<<"$hot"
 		make_here CFLAGS="${CFLAGS/"$(size_cflags)"/-O2}" "${objects[@]/%/.o}"
+		# Object identifiers have names and descriptions for printing certificates, which nothing
+		# does. For all of the library the macro would take the reasons of a refusal away too.
+		make_here CFLAGS="$CFLAGS -DMBEDTLS_X509_REMOVE_INFO" oid.o
 	fi
 	make_here CFLAGS="$CFLAGS" static
 	mkdir -p "$DESTDIR$PREFIX"/{lib,include}

@@ -138,8 +138,9 @@ anybody() {
 
 kib() { printf '%d' $((($1 + 1023) / 1024)); }
 
+# sed reads to the end, where head would break sort's pipe.
 largest() {
-    tr '\n' '\0' <"$work/files" | xargs -0 wc -c | grep -v ' total$' | sort -rn | head -n 10
+    tr '\n' '\0' <"$work/files" | xargs -0 wc -c | grep -v ' total$' | sort -rn | sed '11,$d'
 }
 
 # An archive with nothing in it, for the mount when the sources come from git.

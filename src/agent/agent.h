@@ -13,10 +13,15 @@
 
 struct chat_provider;
 struct clock;
+struct llm_config;
 struct loop;
 struct memory_config;
 struct metrics;
+struct outside;
+struct skills;
+struct speech_config;
 struct store;
+struct tool_part;
 struct tool_set;
 struct toolbox;
 
@@ -42,7 +47,21 @@ struct agent_config {
     const char *approvals_mode; // "manual", "smart", "off"
     const char *approvals_cron, *approvals_api; // "deny", "smart", "approve": where nobody is asked
     struct option_list approvals_deny, approvals_allow; // globs (tools/command_rules.h)
-    const char *system_prompt; // replaces SOUL.md and the default identity; NULL: not set
+    const char *image_input_mode;                       // "auto", "native", "text"
+    bool compression;           // earlier messages are summed up where they do not fit
+    int64_t compression_share;  // of a model's context from which on, in thousandths
+    int64_t compression_tokens; // from which on, whatever the model; 0: not set
+    int64_t compression_target; // of these, what stays as it was said; in thousandths
+    int64_t compression_last;   // messages that stay
+    int64_t compression_ms;     // for the summary
+    int64_t context_length;     // tokens of the configured model; 0: not set
+    const char *system_prompt;  // replaces SOUL.md and the default identity; NULL: not set
+    const char *language;       // that the owner is answered in, such as "de"; "", "en", NULL: any
+    // Of a turn that another turn begins (agent/delegate.h).
+    int64_t children_max;                                  // of one turn, at once
+    int64_t child_iterations, child_limit_ms, child_cents; // its limits; 0: of the turn; none
+    int64_t child_answer_max;                              // characters that come back
+    const char *child_model;                               // NULL: its parent's
 };
 
 extern const struct option agent_options[];
@@ -57,11 +76,17 @@ struct agent_env { // borrowed; outlives the agent
     struct toolbox *toolbox;
     const struct agent_config *config;
     const struct memory_config *memory;
-    const char *home;   // where SOUL.md and memories/ may lie
-    const char *model;  // as the provider knows it
-    int64_t max_tokens; // of one reply; 0: the provider's default
+    struct skills *skills; // NULL: none
+    const char *home;      // where SOUL.md and memories/ may lie
+    const char *model;     // as the provider knows it
+    int64_t max_tokens;    // of one reply; 0: the provider's default
     bool stream;
-    bool consults; // the slot "approval" has a model of its own
+    const struct outside *outside;      // NULL: nobody has news
+    const struct speech_config *speech; // NULL: voice messages are kept as files
+    const struct llm_config *llm;       // of its server
+    bool describes;                     // the slot "vision" has a model of its own
+    bool consults;                      // the slot "approval" has a model of its own
+    bool replays;                       // no call has an effect, so nobody is asked for one
 };
 
 extern const char turn_silence[]; // the assistant's last word where there is no other
@@ -69,11 +94,15 @@ extern const char turn_silence[]; // the assistant's last word where there is no
 // What begins a turn. Borrowed during the call.
 struct turn_request {
     struct agent_session *session; // until the turn has ended
+    const char *name;              // never used before; NULL or "": a new one
     struct store_turn_terms terms; // what triggered it, slot, model, tools, limits, where the
                                    // answer goes; its priority is an enum chat_priority
     struct span text;              // what the user said
     bool tainted;                  // nobody vouches for a part of that
-    const int64_t *inbox;          // numbers of the messages in the store's inbox that it answers
+    // Images and sound that came with it, which the text says; at most CHAT_PARTS_MAX.
+    const struct tool_part *parts;
+    size_t part_count;
+    const int64_t *inbox; // numbers of the messages in the store's inbox that it answers
     size_t inbox_count;
     struct span drop_turn; // whose messages it takes the place of; absent: none
 };
@@ -82,7 +111,8 @@ struct agent *agent_create(const struct agent_env *env);                // copie
 void agent_configure(struct agent *agent, const struct agent_env *env); // from the next call on
 const struct agent_env *agent_env(const struct agent *agent);
 const struct tool_set *agent_tools(const struct agent *agent); // that a turn would get now
-bool agent_uses(const struct agent *agent, const struct chat_provider *provider); // a call runs
+// A call runs, of a turn, or of somebody who is listed (agent_use.h).
+bool agent_uses(const struct agent *agent, const struct chat_provider *provider);
 void agent_destroy(struct agent *agent); // ends turns without callbacks
 
 /*

@@ -56,8 +56,9 @@ static struct approval_judgement ask_as_configured(const struct agent_config *co
                                                    const struct approval_call *call,
                                                    const char *why)
 {
-    bool api = is_api(call);
-    const char *mode = api                ? config->approvals_api
+    bool api = is_api(call), child = strcmp(call->origin, "delegate") == 0;
+    const char *mode = child              ? "deny"
+                       : api              ? config->approvals_api
                        : call->unattended ? config->approvals_cron
                                           : config->approvals_mode;
     bool consults = mode && strcmp(mode, "smart") == 0 && !*call->taint;
@@ -177,6 +178,13 @@ static bool puts_in(struct json_value arguments)
     return json_is(action, "write") || json_is(action, "submit");
 }
 
+// Of cronjob.
+static bool only_looks(struct json_value arguments)
+{
+    struct json_value action = json_get(arguments, "action");
+    return json_is(action, "list") || json_is(action, "show") || json_is(action, "history");
+}
+
 struct approval_judgement approval_judge(const struct agent_config *config,
                                          const struct approval_call *call)
 {
@@ -192,11 +200,16 @@ struct approval_judgement approval_judge(const struct agent_config *config,
         take_stricter(&all, judge_files(call, json_root(&doc)));
     if (strcmp(call->tool, clarify_tool_name) == 0)
         return judge_question(call);
-    bool kept = strcmp(call->tool, "memory") == 0; // in the prompt of every later conversation
+    // In the prompt of every later conversation, or what one is told to do.
+    bool proposes = strcmp(call->tool, "skill_manage") == 0;
+    bool kept = strcmp(call->tool, "memory") == 0 || proposes ||
+                (strcmp(call->tool, "cronjob") == 0 && !(parsed && only_looks(json_root(&doc))));
     if (*call->taint && ((call->flags & TOOL_NETWORK && !call->copied) || kept))
         take_stricter(&all, must_ask(call, call->taint));
     bool cleared = false;
-    if (call->flags & TOOL_NEEDS_APPROVAL) {
+    if (proposes && call->flags & TOOL_NEEDS_APPROVAL) // it is what the setting is for
+        take_stricter(&all, must_ask(call, "skills.write_approval"));
+    else if (call->flags & TOOL_NEEDS_APPROVAL) {
         struct approval_judgement own = ask_as_configured(config, call, "");
         if (own.decision == APPROVAL_REFUSES)
             own = refuse("the tool \"%s\" runs only when somebody has approved the call, and "

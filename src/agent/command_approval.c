@@ -235,7 +235,9 @@ int command_stop(const struct conversation *conversation, struct span rest,
         effect->changes = true;
     }
     buf_append_text(&effect->reply,
-                    conversation->turn || effect->asking ? "Stopped." : "Nothing is running.");
+                    conversation->turn || effect->asking || conversation->beside_ended
+                        ? "Stopped."
+                        : "Nothing is running.");
     effect->stop = true;
     return r < 0 ? r : 0;
 }

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "agent/command_word.h"
+#include "agent/compression.h"
 #include "agent/context.h"
+#include "agent/conversation_compress.h"
 #include "agent/prompt.h"
 #include "agent/turn_marks.h"
 #include "agent/turn_taint.h"
@@ -18,6 +20,7 @@
 #include "codec/utf8.h"
 #include "store/approval.h"
 #include "store/turn_read.h"
+#include "tools/skills.h"
 
 // One function for each command, and their table.
 
@@ -25,7 +28,7 @@ static void create_session(const struct conversation *conversation, struct comma
 {
     const struct agent_env *env = agent_env(conversation->host->agent);
     BUF_AUTO prompt = BUF_INIT(PROMPT_MAX);
-    prompt_build(env->config, env->memory, env->home, &prompt);
+    prompt_build(env->config, env->memory, env->skills, env->home, &prompt);
     effect->prompt = buf_take_text(&prompt);
     effect->changes = true;
     effect->create = (struct store_session){
@@ -256,6 +259,41 @@ static int command_title(const struct conversation *conversation, struct span re
     return 0;
 }
 
+static int command_compress(const struct conversation *conversation, struct span rest,
+                            struct command_effect *effect, struct error *err)
+{
+    const struct conversation_compressing *own = conversation->compressing;
+    const struct chat_history *history = &conversation->session->history;
+    (void)rest;
+    if (*own->trouble)
+        return error_set(err, -EIO, "%s. The conversation is as it was", own->trouble);
+    if (!own->summary) {
+        buf_append_text(&effect->reply, "There is nothing to compress before the last question.");
+        return 0;
+    }
+    int64_t tokens =
+        compression_tokens(agent_env(conversation->host->agent), conversation->session);
+    int64_t gain = compression_gain(history, (struct compression_plan){.cut = own->cut}) -
+                   compression_tokens_of(strlen(own->summary));
+    effect->words = mem_strdup(own->summary);
+    effect->summary = (struct store_message){
+        .role = SPAN_LITERAL("summary"),
+        .content = span_of(effect->words),
+        .tainted = compression_is_tainted(history, own->cut),
+        .created_ms = loop_wall(conversation->host->loop),
+        .keeps = compression_stored(history, own->cut),
+    };
+    effect->summary.keeps_results = effect->summary.keeps;
+    effect->settlement.summary = &effect->summary;
+    change_session(conversation, effect);
+    effect->session_changed = true;
+    buf_printf(&effect->reply,
+               "Compressed: %zu messages are %zu now, about %" PRId64 " tokens %" PRId64
+               ". What was said stays in the database.",
+               history->count, history->count - own->cut + 2, tokens, tokens - gain);
+    return 0;
+}
+
 static int command_context(const struct conversation *conversation, struct span rest,
                            struct command_effect *effect, struct error *err)
 {
@@ -265,6 +303,32 @@ static int command_context(const struct conversation *conversation, struct span 
     context_render_text(&report, &effect->reply);
     buf_append_text(&effect->reply, "```");
     return 0;
+}
+
+static int command_skills(const struct conversation *conversation, struct span rest,
+                          struct command_effect *effect, struct error *err)
+{
+    (void)err;
+    struct skills *skills = agent_env(conversation->host->agent)->skills;
+    CLEANUP(mem_cleanup) char *category = rest.len ? mem_strndup(rest.data, rest.len) : NULL;
+    bool tainted;
+    if (skills)
+        skills_refresh(skills);
+    if (!skills || !skills_write_list(skills, category, &effect->reply, &tainted) ||
+        !effect->reply.len)
+        buf_append_text(&effect->reply, "There are no such skills.");
+    return 0;
+}
+
+static int command_reload_skills(const struct conversation *conversation, struct span rest,
+                                 struct command_effect *effect, struct error *err)
+{
+    struct skills *skills = agent_env(conversation->host->agent)->skills;
+    if (skills)
+        skills_forget(skills);
+    int r = command_skills(conversation, rest, effect, err);
+    buf_append_text(&effect->reply, "\nThe next conversation is told of them.");
+    return r;
 }
 
 static int command_start(const struct conversation *conversation, struct span rest,
@@ -282,11 +346,22 @@ static int command_whoami(const struct conversation *conversation, struct span r
     return 0;
 }
 
+// The text of one that can be done has become a conversation of its own (dispatcher_inbox.c).
+static int command_bg(const struct conversation *conversation, struct span rest,
+                      struct command_effect *effect, struct error *err)
+{
+    (void)rest, (void)err;
+    buf_append_text(&effect->reply, conversation->via ? "Say /bg and what is to be done."
+                                                      : "Not here: begin a second hermes chat.");
+    return 0;
+}
+
 static int command_outside(const struct conversation *conversation, struct span rest,
                            struct command_effect *effect, struct error *err)
 {
     (void)rest, (void)err;
     buf_append_text(&effect->reply, conversation->outside);
+    effect->buttons = span_of(conversation->outside_buttons);
     return 0;
 }
 
@@ -311,7 +386,7 @@ static const struct slash_command table[] = {
     {"/new", "[TITLE]", "begin a new conversation; the old one is kept",
      COMMAND_ENDS_TURN | COMMAND_WHILE_WAITING, command_new},
     {"/reset", "", NULL, COMMAND_ENDS_TURN | COMMAND_WHILE_WAITING, command_new},
-    {"/stop", "", "stop the current answer", ANY_TIME, command_stop},
+    {"/stop", "", "stop the current answer", ANY_TIME | COMMAND_STOPS, command_stop},
     {"/approve", "[CODE]", "let a tool run that needs your approval", ANY_TIME, command_approve},
     {"/deny", "[CODE]", "do not let it run", ANY_TIME, command_deny},
     {"/answer", "[CODE] TEXT", "answer what Hermes asks", ANY_TIME, command_answer},
@@ -322,13 +397,34 @@ static const struct slash_command table[] = {
     {"/status", "", "what Hermes is doing", ANY_TIME, command_status},
     {"/usage", "", "tokens and money used", ANY_TIME | COMMAND_SUMS, command_usage},
     {"/model", "[NAME]", "show or choose the model", 0, command_model},
+    {"/sessions", "", "the conversations of this chat", ANY_TIME, command_list_sessions},
+    {"/resume", "NUMBER|NAME", "go on with one of them", 0, command_resume},
+    {"/queue", "TEXT", "say it when the present answer has ended", 0, command_queue},
+    {"/q", "", NULL, 0, command_queue},
+    {"/steer", "TEXT", "say it in the middle of the present answer", 0, command_queue},
     {"/title", "[TEXT]", "name this conversation", 0, command_title},
+    {"/compress", "[FOCUS]", "sum up what was said first, to make room", COMMAND_COMPRESSES,
+     command_compress},
+    {"/memory", "[forget TEXT|N]", "what Hermes keeps of you and for itself", ANY_TIME,
+     command_memory},
     {"/context", "", "what is sent to the model besides your words", ANY_TIME, command_context},
     {"/ctx", "", NULL, ANY_TIME, command_context},
     {"/mcp", "[accept NAME | login NAME [ADDRESS] | logout NAME]", "servers of tools (MCP)",
      COMMAND_WHILE_WAITING | COMMAND_OUTSIDE, command_outside},
     {"/reload-mcp", "", "connect all of them anew", COMMAND_WHILE_WAITING | COMMAND_OUTSIDE,
      command_outside},
+    {"/cron", "[add WHEN WHAT | show, run, pause, resume, remove JOB | history]",
+     "what Hermes does by itself, and when", COMMAND_WHILE_WAITING | COMMAND_OUTSIDE,
+     command_outside},
+    {"/reload", "", "read the configuration anew", COMMAND_WHILE_WAITING | COMMAND_OUTSIDE,
+     command_outside},
+    {"/skills", "[CATEGORY]", "what Hermes knows how to do; /NAME does it", ANY_TIME,
+     command_skills},
+    {"/reload-skills", "", "look at all of them anew", ANY_TIME, command_reload_skills},
+    {"/bg", "TEXT", "work on it beside this conversation; the answer comes here", COMMAND_BESIDE,
+     command_bg},
+    {"/background", "TEXT", NULL, COMMAND_BESIDE, command_bg},
+    {"/sethome", "", "what is for no chat in particular comes here", ANY_TIME, command_sethome},
     {"/whoami", "", "show this channel and chat", ANY_TIME, command_whoami},
     {"/help", "", "this list", ANY_TIME, command_help},
     {"/commands", "", NULL, ANY_TIME, command_help},
@@ -368,6 +464,8 @@ void command_effect_finish(struct command_effect *effect)
     free(effect->dropped);
     free(effect->asking);
     free(effect->words);
+    free(effect->fact);
+    free(effect->fact_text);
     free(effect->again);
     free(effect->lifted);
     mark_list_finish(&effect->marks);

@@ -4,6 +4,7 @@
 #include "agent/mark_list.h"
 #include "base/buf.h"
 #include "store/approval.h"
+#include "store/message.h"
 #include "store/settle.h"
 
 /*
@@ -14,21 +15,25 @@ enum { COMMAND_REPLY_MAX = 64 * 1024 }; // bytes
 
 struct command_effect {
     struct store_settlement settlement;
-    struct store_session create; // these three are behind the settlement
+    struct store_session create; // these four are behind the settlement
     struct store_answer answer;
     struct store_cancellation cancel;
+    struct store_message summary;
     const char *sender; // of the message, as the channel names them
     bool takes_up;      // the last question of a turn is answered: it goes on
     bool passed_on;     // a part of the message is somebody else's
     struct mark_list marks;
     struct store_mark *lifted; // owned; borrows from these
     struct buf reply;
+    struct span buttons;  // borrowed from the conversation; absent: none
     bool changes;         // the store has something to do besides the reply
     bool session_changed; // it is to be read anew
     bool stop;            // the running turn ends
     char session[STORE_ID_MAX + 1];
     char *title, *model, *prompt, *dropped, *asking, *words; // owned; behind the settlement's spans
-    char *again; // a question that is to be answered anew
+    char *fact, *fact_text;
+    char *again;        // a question that is to be answered anew
+    bool again_tainted; // nobody vouches for a part of it
 };
 
 void command_effect_finish(struct command_effect *effect);
@@ -42,6 +47,9 @@ enum {
     COMMAND_SUMS = 4,          // it shows conversation->sums
     COMMAND_WHILE_WAITING = 8, // also while a turn waits for approval
     COMMAND_OUTSIDE = 16,      // its reply is conversation->outside
+    COMMAND_COMPRESSES = 32,   // it needs conversation->compressing
+    COMMAND_BESIDE = 64,       // its text is said in a conversation of its own, in the same chat
+    COMMAND_STOPS = 128,       // such conversations of the chat as well
 };
 
 struct slash_command {
@@ -51,8 +59,12 @@ struct slash_command {
     command_fn *fn;
 };
 
+// command_session.c
+command_fn command_list_sessions, command_resume, command_memory, command_queue;
 // command_trust.c
 command_fn command_trust;
+// home_channel.c
+command_fn command_sethome;
 // command_approval.c
 command_fn command_approve, command_deny, command_stop, command_answer;
 // Is this text, which is no command, what a question waits for?

@@ -1,9 +1,9 @@
 #include "agent/context.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "agent/agent.h"
+#include "agent/compression.h"
 #include "codec/document.h"
 #include "codec/entries.h"
 #include "llm/chat.h"
@@ -27,7 +27,7 @@ struct context_report context_measure(const struct agent *agent,
     const struct agent_env *env = agent_env(agent);
     struct context_report report = {.prompt_tokens = -1};
     BUF_AUTO prompt = BUF_INIT(PROMPT_MAX);
-    prompt_build_parts(env->config, env->memory, env->home, &prompt, &report.prompt);
+    prompt_build_parts(env->config, env->memory, env->skills, env->home, &prompt, &report.prompt);
     report.tools = agent_tools(agent);
     if (session) {
         report.history = &session->history;
@@ -54,27 +54,9 @@ static size_t tool_bytes(const struct tool_set_entry *tool)
     return text.len;
 }
 
-static size_t length_of(const char *text)
-{
-    return text ? strlen(text) : 0;
-}
-
-static size_t message_bytes(const struct chat_message *message)
-{
-    size_t sum = length_of(message->text) + length_of(message->extra);
-    for (size_t i = 0; i < message->call_count; i++) {
-        const struct chat_call *call = &message->calls[i];
-        sum += length_of(call->name) + length_of(call->arguments) + length_of(call->extra);
-    }
-    return sum;
-}
-
 static size_t history_bytes(const struct context_report *report)
 {
-    size_t sum = 0;
-    for (size_t i = 0; report->history && i < report->history->count; i++)
-        sum += message_bytes(&report->history->messages[i]);
-    return sum;
+    return report->history ? compression_bytes(report->history, 0, report->history->count) : 0;
 }
 
 // The others are found by the model, and go out with no request.
@@ -92,10 +74,8 @@ static size_t tools_bytes(const struct context_report *report)
 }
 
 static const char *const part_names[PROMPT_PARTS] = {
-    [PROMPT_IDENTITY] = "identity",
-    [PROMPT_RULES] = "rules",
-    [PROMPT_MEMORY] = "MEMORY",
-    [PROMPT_USER] = "USER",
+    [PROMPT_IDENTITY] = "identity", [PROMPT_RULES] = "rules", [PROMPT_SKILLS] = "skills",
+    [PROMPT_MEMORY] = "MEMORY",     [PROMPT_USER] = "USER",
 };
 
 static size_t total_bytes(const struct context_report *report)

@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/asked.h"
 #include "agent/command_word.h"
+#include "agent/conversation_compress.h"
 #include "agent/outside.h"
+#include "agent/side_call.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/inbox.h"
@@ -27,10 +30,26 @@ struct conversation *conversation_create(struct conversation_host *host,
     return conversation;
 }
 
+bool conversation_is_compressing(const struct conversation *conversation)
+{
+    return conversation->compressing && conversation->compressing->call;
+}
+
+void conversation_forget_compressing(struct conversation *conversation)
+{
+    struct conversation_compressing *own = STEAL(conversation->compressing);
+    if (!own)
+        return;
+    side_call_cancel(own->call);
+    free(own->summary);
+    free(own);
+}
+
 void conversation_drop_message(struct conversation *conversation, struct pending_message *message)
 {
     conversation->host->pending--;
     list_remove(&message->link);
+    attachment_destroy(message->attachment);
     free(message->external_id);
     free(message->sender);
     free(message->text);
@@ -52,15 +71,18 @@ void conversation_destroy(struct conversation *conversation)
         conversation_drop_message(conversation, list_entry(link, struct pending_message, link));
     list_for_each(other, &conversation->steered)
         conversation_drop_message(conversation, list_entry(other, struct pending_message, link));
-    agent_session_destroy(conversation->session);
+    conversation_close_session(conversation);
+    asked_destroy(conversation->asked);
     list_remove(&conversation->link);
     free(conversation->channel);
     free(conversation->chat);
     free(conversation->thread);
     free(conversation->sender);
     free(conversation->reply);
+    free(conversation->stopped);
     free(conversation->sums);
     free(conversation->outside);
+    free(conversation->outside_buttons);
     free(conversation);
 }
 
@@ -74,20 +96,53 @@ struct store_session_key conversation_key(const struct conversation *conversatio
     };
 }
 
-// A command is carried out as it now stands; of any other text the model is told what it is.
-static void set_text(struct pending_message *message, const struct store_inbound *row)
+static void on_attachment(void *context)
+{
+    conversation_wake(context);
+}
+
+// "/queue TEXT" and "/steer TEXT" are a text like any other, but for what it does to an answer.
+static struct span take_wish(struct pending_message *message, struct span text)
 {
     struct span word, rest;
-    const char *mark = message->marked && !command_word_read(row->text, &word, &rest) ? EDITED : "";
+    bool is_wish = command_word_read(text, &word, &rest) && rest.len > 0;
+    bool queued = is_wish && (span_is(word, "/queue") || span_is(word, "/q"));
+    message->wish = queued                               ? WISH_QUEUE
+                    : is_wish && span_is(word, "/steer") ? WISH_STEER
+                                                         : WISH_NONE;
+    message->no_interrupt = message->no_interrupt || message->wish;
+    return message->wish ? rest : text;
+}
+
+// A command is carried out as it now stands; of any other text the model is told what it is.
+static void set_text(struct conversation *conversation, struct pending_message *message,
+                     const struct store_inbound *row)
+{
+    struct span word, rest, said = take_wish(message, row->text);
+    const char *mark = message->marked && !command_word_read(said, &word, &rest) ? EDITED : "";
     struct buf text = BUF_INIT(CONVERSATION_TEXT_MAX + sizeof EDITED);
     buf_append_text(&text, mark);
-    buf_append_span(&text, row->text);
+    buf_append_span(&text, said);
     free(message->text);
     message->len = text.len;
     message->text = buf_take_text(&text);
     message->number = row->number;
     message->tainted = row->tainted;
     message->cut = row->cut && !message->marked;
+    attachment_destroy(message->attachment);
+    message->attachment = row->media.len ? attachment_create(conversation->host->agent, row->media,
+                                                             on_attachment, conversation)
+                                         : NULL;
+}
+
+bool conversation_message_is_whole(struct conversation *conversation,
+                                   struct pending_message *message)
+{
+    const struct agent_session *session = conversation->session;
+    const struct agent_env *env = agent_env(conversation->host->agent);
+    return !message->attachment ||
+           attachment_is_ready(message->attachment, conversation->via,
+                               session->model ? session->model : env->model, session->id);
 }
 
 bool conversation_message_is(const struct pending_message *message, const struct store_inbound *row)
@@ -102,7 +157,7 @@ bool conversation_edit_message(struct conversation *conversation, const struct s
     list_for_each(link, &conversation->pending) {
         struct pending_message *message = list_entry(link, struct pending_message, link);
         if (!message->state && span_is(row->external_id, message->external_id)) {
-            set_text(message, row);
+            set_text(conversation, message, row);
             return true;
         }
     }
@@ -117,8 +172,8 @@ void conversation_add_message(struct conversation *conversation, const struct st
     message->external_id = mem_strndup(row->external_id.data, row->external_id.len);
     message->sender = mem_strndup(row->sender.data, row->sender.len);
     message->marked = row->kind == STORE_INBOUND_EDIT;
-    set_text(message, row);
-    message->no_interrupt = no_interrupt;
+    set_text(conversation, message, row);
+    message->no_interrupt = no_interrupt || message->wish;
     message->received_ms = row->received_ms;
     message->since_ms = loop_now(conversation->host->loop);
     struct list *place = &conversation->pending; // the last, save one that is read a second time
@@ -150,6 +205,7 @@ void conversation_wake(struct conversation *conversation)
 
 void conversation_close_session(struct conversation *conversation)
 {
+    conversation_forget_compressing(conversation);
     agent_session_destroy(conversation->session);
     conversation->session = NULL;
 }

@@ -5,7 +5,6 @@
 #include "base/span.h"
 #include "loop/loop.h"
 #include "store/session.h"
-#include "store/store.h"
 #include "store/turn.h"
 
 /*
@@ -23,6 +22,8 @@ enum {
 
 enum message_state { MESSAGE_PENDING, MESSAGE_IN_TURN, MESSAGE_IN_COMMAND };
 
+enum message_wish { WISH_NONE, WISH_QUEUE, WISH_STEER }; // of its sender: /queue, /steer
+
 struct pending_message { // a message whose effect is not on disk yet
     struct list link;
     int64_t number; // in the inbox; 0: somebody waits for the answer themselves
@@ -31,22 +32,18 @@ struct pending_message { // a message whose effect is not on disk yet
     char *sender; // as the channel names them; "": who is in the chat
     char *text;
     size_t len;
-    bool tainted;             // nobody vouches for a part of it
-    bool cut;                 // the rest of the text may follow
-    enum message_state state; // what is in progress for it
-    bool marked;              // as the edit of a message that has begun, or was answered
-    bool no_interrupt;        // was there before the turn that runs: it interrupts nothing
-    bool answers;             // what a turn waits for: a question in words
-    int64_t since_ms;         // monotonic, when it came to memory
-    int64_t received_ms;      // wall clock; 0: not known
+    struct attachment *attachment; // what came with it; NULL: nothing
+    bool tainted;                  // nobody vouches for a part of it
+    bool cut;                      // the rest of the text may follow
+    enum message_state state;      // what is in progress for it
+    bool marked;                   // as the edit of a message that has begun, or was answered
+    enum message_wish wish;
+    bool no_interrupt;   // was there before the turn that runs: it interrupts nothing
+    bool plain, answers; // no command, whatever it is; what a turn waits for: a question in words
+    int64_t since_ms, received_ms; // monotonic, when it came to memory; wall clock, 0: not known
 };
 
-struct attached_channel { // a delivering channel
-    struct list link;
-    const struct dispatcher_channel *channel;
-    void *context;
-};
-
+struct asked;
 struct conversation;
 
 struct conversation_host { // what all conversations share
@@ -68,27 +65,27 @@ struct conversation { // a chat of a channel, a thread of it, or one sender in e
     struct attached_channel *via; // NULL: somebody waits themselves, and `on_event` is called
     turn_event_fn *on_event;      // until TURN_EVENT_END
     void *context;
+    struct asked *asked;           // by who waits, or waited; NULL: nothing besides the text
     struct agent_session *session; // NULL: not loaded
-    struct list pending;           // struct pending_message, in order
-    struct list steered;           // those that were given to the running turn
+    struct list pending, steered;  // struct pending_message, in order; what the running turn has
     turn_id turn;                  // 0: none
     char turn_name[33];
     int64_t turn_ms, turn_wall_ms; // when it began
     int64_t job;                   // of the store, a command's or a read; 0: none
-    char *reply;                   // what that command says when its effect is on disk
+    char *reply, *stopped;         // a command's, when its effect is on disk; a turn it ends
     struct store_turn_sums *sums;  // of the session, and of all; for the command that is next
-    char *outside;                 // what others say to that; NULL: not asked
-    bool asking;                   // them
-    bool session_changed;          // by that command: it is to be read anew
-    bool answered, takes_up;       // by that command: a question; the last one of its turn
-    bool waiting;     // its last turn waits for approval: what else is said stays in the inbox
-    bool waited;      // before the turns that wait were looked at
-    bool resumed;     // the turn was taken up: its session may not be the latest any more
-    bool resume_due;  // a turn is to be taken up as soon as nothing runs here
-    bool awaited;     // the session was read for what was pending then
-    bool settled;     // the rest of a cut text did not come
-    bool stop_wanted; // before the turn began
-    int attempts;     // in a row that the store refused
+    struct conversation_compressing *compressing; // for that as well; NULL: not asked
+    char *outside, *outside_buttons;              // what others say to that; NULL: not asked
+    bool asking;                                  // them
+    bool session_changed;                         // by that command: it is to be read anew
+    bool answered, takes_up; // by that command: a question; the last one of its turn
+    bool waiting;          // its last turn waits for approval: what else is said stays in the inbox
+    bool waited;           // before the turns that wait were looked at
+    bool resumed;          // the turn was taken up: its session may not be the latest any more
+    bool resume_due;       // a turn is to be taken up as soon as nothing runs here
+    bool awaited, settled; // the session was read for what was pending; the rest did not come
+    bool stop_wanted, beside_ended; // before the turn began; by /stop, which came last
+    int attempts;                   // in a row that the store refused
     loop_id cut_timer, again, stopping, soon;
 };
 
@@ -102,6 +99,9 @@ void conversation_add_message(struct conversation *conversation, const struct st
                               bool no_interrupt);
 // An edit. False when no message waits whose text it could replace.
 bool conversation_edit_message(struct conversation *conversation, const struct store_inbound *row);
+// What came with it is there, and so is the conversation's session; else that wakes it.
+bool conversation_message_is_whole(struct conversation *conversation,
+                                   struct pending_message *message);
 // Whether the row came to this message, itself or as what was edited since.
 bool conversation_message_is(const struct pending_message *message,
                              const struct store_inbound *row);
@@ -110,7 +110,7 @@ void conversation_wake(struct conversation *conversation);         // host->next
 void conversation_mark_pending(struct conversation *conversation); // none of it interrupts
 void conversation_close_session(struct conversation *conversation);
 
-// The numbers in the inbox of what is in progress, at most CONVERSATION_PIECES_MAX.
+// Numbers in the inbox of what is in progress, at most CONVERSATION_PIECES_MAX.
 size_t conversation_in_progress(const struct conversation *conversation, enum message_state state,
                                 int64_t *numbers);
 void conversation_progress(struct conversation *conversation, enum message_state from,
@@ -120,14 +120,13 @@ void conversation_done(struct conversation *conversation, enum message_state sta
 void conversation_retry(struct conversation *conversation, enum message_state state,
                         const struct error *err);
 
-// It is looked for among the turns that wait in a while.
-void conversation_take_up_later(struct conversation *conversation);
+void conversation_take_up_later(struct conversation *conversation); // is looked for in a while
 
 void conversation_notify_outbox(struct conversation *conversation);
-// The channel that delivers under this name. NULL: none does.
+// The channel of this name that delivers, or NULL.
 struct attached_channel *conversation_channel(const struct conversation_host *host,
                                               struct span name);
-// The end, for somebody who waits, of what is no turn: `outcome->text` and all.
+// The end, for somebody who waits, of what is no turn.
 void conversation_report(struct conversation *conversation, const struct turn_outcome *outcome);
 
 // conversation_read.c: false, or nothing, until the store's thread has read it; then host->next()
@@ -140,6 +139,7 @@ void conversation_read_turn(struct conversation *conversation, struct span turn,
 // conversation_turn.c: its turns. The session is open.
 int conversation_begin_turn(struct conversation *conversation, struct span text,
                             struct span drop_turn, struct error *err);
+void conversation_taint(struct conversation *conversation);     // what is in the turn
 void conversation_interrupt(struct conversation *conversation); // at the end of the pass
 bool conversation_steer(struct conversation *conversation, struct pending_message *message);
 void conversation_resume_turn(struct conversation *conversation, const char *turn, const char *why);

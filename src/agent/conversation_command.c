@@ -2,9 +2,12 @@
 
 #include "agent/command_word.h"
 #include "agent/commands.h"
+#include "agent/conversation_compress.h"
 #include "agent/outside.h"
+#include "agent/skill_block.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tools/toolbox.h"
 
 /*
  * Carries out a command's effect. What it does to the store, what it answers, and that its message
@@ -50,6 +53,9 @@ static void on_settled(void *context, int result, const struct error *err, int64
         not_saved(conversation, err);
     if (result == STORE_DUPLICATE)
         conversation->host->reread = true;
+    CLEANUP(mem_cleanup) char *stopped = STEAL(conversation->stopped);
+    if (stopped && result == 0)
+        toolbox_forget(agent_env(conversation->host->agent)->toolbox, stopped);
     command_done(conversation);
 }
 
@@ -59,7 +65,8 @@ static void commit(struct conversation *conversation, struct command_effect *eff
     struct store_reply reply = {.channel = span_of(conversation->channel),
                                 .chat = span_of(conversation->chat),
                                 .thread = span_of(conversation->thread),
-                                .text = buf_span(&effect->reply)};
+                                .text = buf_span(&effect->reply),
+                                .buttons = effect->buttons};
     struct error err = ERROR_INIT;
     effect->settlement.inbox = numbers;
     effect->settlement.inbox_count =
@@ -68,6 +75,8 @@ static void commit(struct conversation *conversation, struct command_effect *eff
     effect->settlement.now_ms = loop_wall(conversation->host->loop);
     conversation->session_changed = effect->session_changed;
     conversation->takes_up = effect->takes_up;
+    free(conversation->stopped);
+    conversation->stopped = effect->settlement.cancel ? mem_strdup(effect->asking) : NULL;
     conversation->answered = conversation->waiting || effect->asking;
     free(conversation->reply);
     conversation->reply = buf_take_text(&effect->reply);
@@ -99,6 +108,18 @@ static void find_effect(const struct conversation *conversation, struct span tex
         buf_printf(&effect->reply, "That failed: %s", err.text);
     if (words)
         return;
+    BUF_AUTO question = BUF_INIT(CONVERSATION_TEXT_MAX);
+    int loaded = command ? 0
+                         : skill_command_expand(agent_env(conversation->host->agent)->skills, text,
+                                                &question, &effect->again_tainted, &err);
+    if (loaded > 0) {
+        effect->again = buf_take_text(&question);
+        return;
+    }
+    if (loaded < 0) {
+        buf_printf(&effect->reply, "That failed: %s", err.text);
+        return;
+    }
     if (!command) {
         buf_printf(&effect->reply, "There is no command %.*s; see /help.", (int)word.len,
                    word.data);
@@ -113,10 +134,12 @@ static void find_effect(const struct conversation *conversation, struct span tex
               LOG_COUNT("message", known ? numbers[0] : -1));
 }
 
-static void on_outside(void *context, struct span text)
+static void on_outside(void *context, struct span text, struct span buttons)
 {
     struct conversation *conversation = context;
     conversation->asking = false;
+    free(conversation->outside_buttons);
+    conversation->outside_buttons = mem_strndup(buttons.len ? buttons.data : "", buttons.len);
     conversation->outside = mem_strndup(text.len ? text.data : "", text.len);
     conversation_wake(conversation);
 }
@@ -125,16 +148,22 @@ void conversation_ask_outside(struct conversation *conversation,
                               const struct pending_message *message)
 {
     const struct outside *outside = conversation->host->outside;
+    struct store_address from = {span_of(conversation->channel), span_of(conversation->chat),
+                                 span_of(conversation->thread)};
     struct span word, rest;
     command_word_read(span_make(message->text, message->len), &word, &rest);
     conversation->asking = true;
     if (message->tainted)
-        on_outside(conversation, SPAN_LITERAL("Not done: the message quotes or forwards something. "
-                                              "Type the command by itself."));
+        on_outside(conversation,
+                   SPAN_LITERAL("Not done: the message quotes or forwards something. "
+                                "Type the command by itself."),
+                   SPAN_ABSENT);
     else if (outside)
-        outside->ask(outside->owner, word, rest, on_outside, conversation);
+        outside->ask(outside->owner, word, rest, conversation->via ? &from : NULL, on_outside,
+                     conversation);
     else
-        on_outside(conversation, SPAN_LITERAL("There is nothing here that could do that."));
+        on_outside(conversation, SPAN_LITERAL("There is nothing here that could do that."),
+                   SPAN_ABSENT);
 }
 
 void conversation_run_command(struct conversation *conversation,
@@ -145,12 +174,17 @@ void conversation_run_command(struct conversation *conversation,
                                     .passed_on = message->tainted};
     struct span text = span_make(message->text, message->len);
     bool outside = slash_command_has_flag(text, COMMAND_OUTSIDE);
+    bool compresses = slash_command_has_flag(text, COMMAND_COMPRESSES);
     find_effect(conversation, text, &effect); // the message may be gone behind this
-    if (effect.stop)
+    if (effect.stop) {
+        conversation_stop_compressing(conversation);
         conversation_interrupt(conversation);
+    }
     if (effect.again) { // the turn that answers takes the place of the one that is left out
         struct error err = ERROR_INIT;
         conversation_progress(conversation, MESSAGE_IN_COMMAND, MESSAGE_IN_TURN);
+        if (effect.again_tainted)
+            conversation_taint(conversation);
         if (conversation_begin_turn(conversation, span_of(effect.again), span_of(effect.dropped),
                                     &err) < 0)
             conversation_retry(conversation, MESSAGE_IN_TURN, &err);
@@ -158,6 +192,8 @@ void conversation_run_command(struct conversation *conversation,
         commit(conversation, &effect);
     }
     command_effect_finish(&effect);
+    if (compresses)
+        conversation_forget_compressing(conversation);
     free(STEAL(conversation->sums));
     if (outside)
         free(STEAL(conversation->outside));

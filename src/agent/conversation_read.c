@@ -1,6 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "agent/asked.h"
 #include "agent/conversation.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -118,12 +120,19 @@ static bool is_deleted(const struct conversation *conversation)
 
 bool conversation_open_session(struct conversation *conversation)
 {
-    if (is_deleted(conversation))
+    const struct agent_session *session = conversation->session;
+    const char *wanted = conversation->asked ? conversation->asked->session : "";
+    bool other = *wanted && session && !session->busy && strcmp(session->id, wanted) != 0;
+    if (other || is_deleted(conversation))
         conversation_close_session(conversation);
     if (!conversation->session) {
         conversation_mark_pending(conversation);
         conversation->awaited = true;
-        submit(reading_create(conversation));
+        struct reading *reading = reading_create(conversation);
+        snprintf(reading->session, sizeof reading->session, "%s", wanted);
+        if (*wanted)
+            snprintf(reading->fresh->id, sizeof reading->fresh->id, "%s", wanted);
+        submit(reading);
     }
     return conversation->session != NULL && !conversation->job;
 }

@@ -1,10 +1,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "agent/asked.h"
 #include "agent/conversation.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "llm/origin.h"
+#include "tools/tool_source.h"
 
 // A conversation's side of a turn: its events go on to the channel, or to whoever waits.
 
@@ -35,6 +39,13 @@ static void unsteer(struct conversation *conversation, const struct turn_outcome
     }
 }
 
+// The turn may be an earlier one, which was taken up just when somebody else came.
+static bool is_awaited(const struct conversation *conversation, const char *turn)
+{
+    const struct asked *asked = conversation->asked;
+    return !asked || !*asked->turn || strcmp(asked->turn, turn) == 0;
+}
+
 static void on_end(struct conversation *conversation, const struct turn_event *event)
 {
     const struct turn_outcome *outcome = event->outcome;
@@ -60,7 +71,10 @@ static void on_end(struct conversation *conversation, const struct turn_event *e
         if (to && to->channel->on_outbox)
             to->channel->on_outbox(to->context);
     }
-    turn_event_fn *waiter = STEAL(conversation->on_event);
+    bool awaited = is_awaited(conversation, event->turn);
+    turn_event_fn *waiter = awaited ? STEAL(conversation->on_event) : NULL;
+    if (!waits && awaited)
+        asked_destroy(STEAL(conversation->asked));
     if (waiter)
         waiter(conversation->context, event); // whose texts may be the history's
     if (waits || resumed)
@@ -75,7 +89,9 @@ static void on_event(void *context, const struct turn_event *event)
         on_end(conversation, event);
     else if (event->channel)
         report_to_channel(conversation, event);
-    else if (conversation->on_event && event->kind != TURN_EVENT_BEGIN)
+    if (event->kind != TURN_EVENT_END && conversation->on_event &&
+        (event->kind != TURN_EVENT_BEGIN || conversation->asked) &&
+        is_awaited(conversation, event->turn))
         conversation->on_event(conversation->context, event);
 }
 
@@ -114,17 +130,91 @@ static bool is_tainted_in_turn(const struct conversation *conversation)
     return tainted;
 }
 
+void conversation_taint(struct conversation *conversation)
+{
+    list_for_each(link, &conversation->pending) {
+        struct pending_message *message = list_entry(link, struct pending_message, link);
+        message->tainted = message->tainted || message->state == MESSAGE_IN_TURN;
+    }
+}
+
+static struct span optional(const char *text)
+{
+    return text ? span_of(text) : SPAN_ABSENT;
+}
+
+static void take_terms(struct store_turn_terms *terms, const struct asked *asked)
+{
+    if (asked->origin)
+        terms->origin = span_of(asked->origin);
+    terms->tools = optional(asked->tools);
+    terms->reply_channel = optional(asked->reply_channel);
+    terms->reply_chat = optional(asked->reply_chat);
+    terms->reply_thread = optional(asked->reply_thread);
+    terms->priority = asked->priority;
+    terms->unattended = asked->unattended;
+    terms->interactive = !asked->lasts;
+}
+
+static void take_instructions(struct conversation *conversation, const char *turn)
+{
+    struct agent_session *session = conversation->session;
+    const struct asked *asked = conversation->asked;
+    free(session->instructions);
+    session->instructions = asked && asked->instructions && is_awaited(conversation, turn)
+                                ? mem_strdup(asked->instructions)
+                                : NULL;
+}
+
+// The session that goes on as the one who asks tells it, which may have to be a new one.
+static void adopt(struct conversation *conversation)
+{
+    struct agent_session *session = conversation->session;
+    struct asked *asked = conversation->asked;
+    bool whole = !asked->compares || asked_goes_on(&session->history, &asked->given);
+    if (!session->stored && session->history.count == 0) {
+        asked_seed(asked, NULL, session);
+    } else if (!whole) {
+        struct store_session_key key = conversation_key(conversation);
+        conversation->session = agent_session_create(&key);
+        asked_seed(asked, &session->history, conversation->session);
+        agent_session_destroy(session);
+    }
+}
+
+// What came with the messages that are in the turn.
+static size_t parts_in_turn(const struct conversation *conversation, struct tool_part *parts)
+{
+    size_t count = 0;
+    list_for_each(link, &conversation->pending) {
+        const struct pending_message *message = list_entry(link, struct pending_message, link);
+        if (message->state == MESSAGE_IN_TURN && message->attachment && count < CHAT_PARTS_MAX)
+            count += attachment_show(message->attachment, &parts[count]);
+    }
+    return count;
+}
+
 int conversation_begin_turn(struct conversation *conversation, struct span text,
                             struct span drop_turn, struct error *err)
 {
     int64_t numbers[CONVERSATION_PIECES_MAX];
+    bool beside = span_starts_with(span_of(conversation->sender), SESSION_BESIDE);
+    struct tool_part parts[CHAT_PARTS_MAX];
+    const struct asked *asked = conversation->asked;
+    if (asked)
+        adopt(conversation);
+    take_instructions(conversation, asked ? asked->turn : "");
     struct turn_request request = {
         .session = conversation->session,
         .terms = {.origin = span_of(conversation->channel),
                   .slot = SPAN_LITERAL("main"),
+                  .unattended = beside,
+                  .priority = beside ? CHAT_BACKGROUND : CHAT_INTERACTIVE,
                   .interactive = !conversation->via},
         .text = text,
         .tainted = is_tainted_in_turn(conversation),
+        .parts = parts,
+        .part_count = parts_in_turn(conversation, parts),
         .inbox = numbers,
         .inbox_count = conversation_in_progress(conversation, MESSAGE_IN_TURN, numbers),
         .drop_turn = drop_turn,
@@ -134,6 +224,13 @@ int conversation_begin_turn(struct conversation *conversation, struct span text,
         request.terms.reply_channel = span_of(conversation->channel);
         request.terms.reply_chat = span_of(conversation->chat);
         request.terms.reply_thread = span_of(conversation->thread);
+    }
+    if (asked) {
+        request.name = asked->turn;
+        for (size_t i = 0; i < asked->part_count; i++)
+            parts[i] = (struct tool_part){asked->parts[i].type, buf_span(&asked->parts[i].bytes)};
+        request.part_count = asked->part_count;
+        take_terms(&request.terms, asked);
     }
     int r = agent_turn_start(conversation->host->agent, &request, on_event, conversation,
                              &conversation->turn, err);
@@ -146,6 +243,7 @@ void conversation_resume_turn(struct conversation *conversation, const char *tur
 {
     struct error err = ERROR_INIT;
     conversation->resumed = true;
+    take_instructions(conversation, turn);
     int r = agent_turn_resume(conversation->host->agent, conversation->session, span_of(turn), why,
                               on_event, conversation, &conversation->turn, &err);
     if (r == 0)

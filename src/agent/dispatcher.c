@@ -4,12 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/asked.h"
 #include "agent/command_word.h"
 #include "agent/commands.h"
 #include "agent/context.h"
+#include "agent/conversation_compress.h"
 #include "agent/dispatcher_internal.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "tools/toolbox.h"
 
 /*
  * What is next for a conversation is decided in one place, go_on(), from what is there: the
@@ -26,6 +29,18 @@ const struct option dispatcher_options[] = {
      .fallback = "interrupt",
      .choices = "interrupt,queue,steer",
      .help = "what a message does that arrives during an answer"},
+    {.key = "sessions.auto_prune",
+     .type = OPTION_BOOL,
+     .offset = offsetof(struct dispatcher_config, prunes),
+     .fallback = "false",
+     .help = "delete conversations that another one of their chat has followed"},
+    {.key = "sessions.retention_days",
+     .type = OPTION_INT,
+     .offset = offsetof(struct dispatcher_config, retention_days),
+     .fallback = "90",
+     .min = 1,
+     .max = 36500,
+     .help = "days after their last use"},
     {.key = "agent.restart_drain_timeout",
      .type = OPTION_DURATION,
      .offset = offsetof(struct dispatcher_config, drain_ms),
@@ -47,9 +62,10 @@ const struct option dispatcher_options[] = {
 
 const size_t dispatcher_option_count = ARRAY_LEN(dispatcher_options);
 
+// As a command may be in it.
 static struct span text_of(const struct pending_message *message)
 {
-    return span_make(message->text, message->len);
+    return message->plain ? SPAN_LITERAL("") : span_make(message->text, message->len);
 }
 
 static bool is_command(const struct pending_message *message)
@@ -79,6 +95,9 @@ static void run_command(struct conversation *conversation, struct pending_messag
         conversation_ask_outside(conversation, message);
         return;
     }
+    if (slash_command_has_flag(text_of(message), COMMAND_COMPRESSES) &&
+        !conversation_compress(conversation, message))
+        return;
     message->state = MESSAGE_IN_COMMAND;
     conversation->awaited = false;
     conversation_run_command(conversation, message);
@@ -96,14 +115,22 @@ static bool interrupts(const struct pending_message *message, bool by_text)
 static void meanwhile(const char *mode, struct conversation *conversation,
                       struct pending_message *first)
 {
+    list_for_each(wish, &conversation->pending) {
+        struct pending_message *message = list_entry(wish, struct pending_message, link);
+        if (message->wish == WISH_STEER && !message->state && message->number &&
+            !message->attachment && conversation_steer(conversation, message)) {
+            conversation_wake(conversation); // for the others
+            return;
+        }
+    }
     bool by_text = strcmp(mode, "interrupt") == 0;
     bool interrupt = interrupts(first, by_text);
     list_for_each(link, &conversation->pending)
         interrupt |= by_text && interrupts(list_entry(link, struct pending_message, link), true);
     if (interrupt)
         conversation_interrupt(conversation);
-    else if (strcmp(mode, "steer") == 0 && first->number && !is_command(first) &&
-             conversation_steer(conversation, first))
+    else if (strcmp(mode, "steer") == 0 && first->number && !first->wish && !is_command(first) &&
+             !first->attachment && conversation_steer(conversation, first))
         conversation_wake(conversation); // for the one behind it
 }
 
@@ -115,38 +142,72 @@ static void on_cut_timer(void *context)
     conversation->host->next(conversation);
 }
 
-// Marks the pieces of one text. False when the last of them is probably not there yet.
+// The piece behind it of the same text, or album. NULL: there is none.
+static struct pending_message *next_piece(struct conversation *conversation,
+                                          const struct pending_message *last)
+{
+    if (last->link.next == &conversation->pending)
+        return NULL;
+    struct pending_message *next = list_entry(last->link.next, struct pending_message, link);
+    bool joins = last->cut || attachment_is_beside(last->attachment, next->attachment);
+    return joins && !next->state && !next->marked && !slash_command_find(text_of(next)) ? next
+                                                                                        : NULL;
+}
+
+static int64_t rest_wait_ms(const struct conversation *conversation,
+                            const struct pending_message *last)
+{
+    if (!last->cut)
+        return attachment_is_grouped(last->attachment) ? DISPATCHER_ALBUM_MS : 0;
+    return conversation->via && conversation->via->channel->cut_wait_ms
+               ? conversation->via->channel->cut_wait_ms
+               : DISPATCHER_CUT_WAIT_MS;
+}
+
+// Is more of it probably about to come? Then it is looked at again.
+static bool wait_for_rest(struct conversation *conversation, const struct pending_message *last)
+{
+    struct loop *loop = conversation->host->loop;
+    int64_t until_ms = last->since_ms + rest_wait_ms(conversation, last);
+    if (last->link.next != &conversation->pending || conversation->settled ||
+        until_ms <= loop_now(loop))
+        return false;
+    conversation->cut_timer = loop_timer_at(loop, until_ms, on_cut_timer, conversation);
+    return true;
+}
+
+static bool append_piece(const struct pending_message *piece, struct buf *text)
+{
+    bool fits = buf_append(text, piece->text, piece->len);
+    if (fits && piece->attachment)
+        attachment_tell(piece->attachment, text);
+    return fits;
+}
+
+// Marks the pieces of one text. False when the last of them is probably not there yet, or not all
+// that came with them.
 static bool gather(struct conversation *conversation, struct pending_message *first,
                    struct buf *text)
 {
-    struct pending_message *last = first;
+    struct pending_message *last = first, *next;
     size_t pieces = 1;
-    buf_append(text, first->text, first->len);
-    while (last->cut && pieces < CONVERSATION_PIECES_MAX &&
-           last->link.next != &conversation->pending) {
-        struct pending_message *next = list_entry(last->link.next, struct pending_message, link);
-        if (next->state || next->marked || slash_command_find(text_of(next)) ||
-            !buf_append(text, next->text, next->len))
-            break;
+    bool whole = conversation_message_is_whole(conversation, first);
+    append_piece(first, text);
+    while (pieces < CONVERSATION_PIECES_MAX && (next = next_piece(conversation, last)) &&
+           append_piece(next, text)) {
+        whole = conversation_message_is_whole(conversation, next) && whole;
         last = next;
         pieces++;
     }
-    int64_t wait = conversation->via && conversation->via->channel->cut_wait_ms
-                       ? conversation->via->channel->cut_wait_ms
-                       : DISPATCHER_CUT_WAIT_MS;
-    struct loop *loop = conversation->host->loop;
-    if (last->cut && last->link.next == &conversation->pending && !conversation->settled &&
-        pieces < CONVERSATION_PIECES_MAX && last->since_ms + wait > loop_now(loop)) {
-        conversation->cut_timer =
-            loop_timer_at(loop, last->since_ms + wait, on_cut_timer, conversation);
+    if (pieces < CONVERSATION_PIECES_MAX && wait_for_rest(conversation, last))
         return false;
-    }
-    for (struct pending_message *piece = first;;
+    for (struct pending_message *piece = first; whole;
          piece = list_entry(piece->link.next, struct pending_message, link)) {
         piece->state = MESSAGE_IN_TURN;
         if (piece == last)
             return true;
     }
+    return false;
 }
 
 static void answer(struct conversation *conversation, struct pending_message *first)
@@ -156,6 +217,7 @@ static void answer(struct conversation *conversation, struct pending_message *fi
     if (!gather(conversation, first, &text))
         return;
     conversation->settled = false;
+    conversation_forget_compressing(conversation);
     free(STEAL(conversation->outside)); // of a command that was edited meanwhile
     if (conversation_begin_turn(conversation, buf_span(&text), SPAN_ABSENT, &err) < 0)
         conversation_retry(conversation, MESSAGE_IN_TURN, &err);
@@ -178,7 +240,7 @@ static void leave_in_inbox(struct conversation *conversation)
         struct pending_message *message = list_entry(link, struct pending_message, link);
         if (message->number && !message->state &&
             !slash_command_has_flag(text_of(message), COMMAND_WHILE_WAITING)) {
-            message->answers = !message->marked &&
+            message->answers = !message->marked && !message->attachment &&
                                command_is_answer(conversation, text_of(message),
                                                  span_of(message->sender), message->received_ms);
             if (!message->answers)
@@ -207,6 +269,8 @@ static void go_on(struct dispatcher *dispatcher, struct conversation *conversati
             dispatcher_rest(dispatcher, conversation);
         return;
     }
+    if (conversation_is_compressing(conversation) && !urgent)
+        return;
     if (conversation->turn && !urgent)
         meanwhile(dispatcher->env.config->busy_mode, conversation, first);
     else if (dispatcher->draining && !urgent)
@@ -347,10 +411,10 @@ static void on_look(void *context)
     dispatcher_wake(dispatcher);
 }
 
-void dispatcher_session_deleted(struct dispatcher *dispatcher)
+void dispatcher_session_deleted(struct dispatcher *dispatcher, const char *session)
 {
-    dispatcher->look_at_waiting = true;
-    dispatcher_wake(dispatcher);
+    toolbox_forget(agent_env(dispatcher->host.agent)->toolbox, session);
+    dispatcher_answered(dispatcher);
 }
 
 void dispatcher_resume(struct dispatcher *dispatcher)
@@ -362,17 +426,25 @@ void dispatcher_resume(struct dispatcher *dispatcher)
 int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const char *chat,
                    struct span text, turn_event_fn *on_event, void *context, struct error *err)
 {
+    return dispatcher_ask(dispatcher, channel, chat, text, NULL, on_event, context, err);
+}
+
+int dispatcher_ask(struct dispatcher *dispatcher, const char *channel, const char *chat,
+                   struct span text, struct asked *asked, turn_event_fn *on_event, void *context,
+                   struct error *err)
+{
     if (text.len > CONVERSATION_TEXT_MAX)
         return error_set(err, -E2BIG, "a message of %zu bytes is too long; the limit is %d",
                          text.len, CONVERSATION_TEXT_MAX);
     struct conversation *conversation =
         dispatcher_conversation(dispatcher, &(struct store_session_key){.channel = span_of(channel),
                                                                         .chat = span_of(chat)});
-    if (conversation->on_event || conversation->via || dispatcher->draining)
+    if (conversation->on_event || conversation->via || dispatcher->draining ||
+        (asked && conversation->turn))
         return error_set(err, -EBUSY, "%s",
                          dispatcher->draining ? "Hermes is stopping"
                                               : "this conversation is already being answered");
-    if (conversation->waiting && !slash_command_has_flag(text, COMMAND_WHILE_WAITING))
+    if (conversation->waiting && (asked || !slash_command_has_flag(text, COMMAND_WHILE_WAITING)))
         return error_set(
             err, -EBUSY,
             "the last question waits for your approval; say /approve, /deny, /answer or /stop");
@@ -380,8 +452,43 @@ int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const cha
     conversation->context = context;
     conversation_add_message(
         conversation, &(struct store_inbound){.sender = SPAN_LITERAL(""), .text = text}, false);
+    asked_destroy(conversation->asked);
+    conversation->asked = asked;
+    list_entry(conversation->pending.prev, struct pending_message, link)->plain = asked != NULL;
     conversation_wake(conversation);
     return 0;
+}
+
+bool dispatcher_listen(struct dispatcher *dispatcher, const char *channel, const char *chat,
+                       turn_event_fn *on_event, void *context)
+{
+    struct conversation *conversation =
+        dispatcher_find(dispatcher, &(struct store_session_key){.channel = span_of(channel),
+                                                                .chat = span_of(chat)});
+    if (!conversation || conversation->on_event || conversation->via)
+        return false;
+    conversation->on_event = on_event;
+    conversation->context = context;
+    return true;
+}
+
+const char *dispatcher_session(struct dispatcher *dispatcher, const char *channel, const char *chat)
+{
+    const struct conversation *conversation =
+        dispatcher_find(dispatcher, &(struct store_session_key){.channel = span_of(channel),
+                                                                .chat = span_of(chat)});
+    return conversation && conversation->session ? conversation->session->id : "";
+}
+
+bool dispatcher_delivers(const struct dispatcher *dispatcher, struct span channel)
+{
+    return conversation_channel(&dispatcher->host, channel) != NULL;
+}
+
+void dispatcher_answered(struct dispatcher *dispatcher)
+{
+    dispatcher->look_at_waiting = true;
+    dispatcher_wake(dispatcher);
 }
 
 void dispatcher_stop(struct dispatcher *dispatcher, const char *channel, const char *chat)

@@ -4,10 +4,12 @@
 #include <stdint.h>
 
 #include "agent/agent.h"
+#include "agent/attachment.h"
 #include "base/error.h"
 #include "base/span.h"
 #include "config/option.h"
 
+struct asked;
 struct dispatcher;
 struct loop;
 struct metrics;
@@ -28,6 +30,8 @@ struct dispatcher_config {
     int64_t drain_ms;      // what runs may take to end when the program is told to stop
     // Whether each sender has a conversation of their own, in a chat of several and in its threads.
     bool group_sessions_per_user, thread_sessions_per_user;
+    bool prunes; // conversations that have ended, so many days after their last use
+    int64_t retention_days;
 };
 
 extern const struct option dispatcher_options[];
@@ -39,6 +43,10 @@ struct dispatcher_channel {
     int64_t cut_wait_ms;     // how long the rest of a text that was cut is waited for; 0: 2 s
     turn_event_fn *on_event; // of a turn that answers there
     void (*on_outbox)(void *context); // there is something new in the outbox
+    // Fetches what a message's `media` names; `done` follows once, from the loop, unless leave() is
+    // called before, or the channel is detached. Both, or neither.
+    uint64_t (*fetch)(void *context, struct span media, attachment_found_fn *done, void *of);
+    void (*leave)(void *context, uint64_t fetch);
 };
 
 struct dispatcher_env { // borrowed; outlives the dispatcher
@@ -60,6 +68,20 @@ void dispatcher_attach(struct dispatcher *dispatcher, const struct dispatcher_ch
 void dispatcher_detach(struct dispatcher *dispatcher, const char *name);
 
 /*
+ * The file that a row of the outbox promises, by the first two lines of its text. `done` comes from
+ * the loop, once, and then nothing is left to be left. `why` NULL: `bytes` are the file, and may be
+ * taken.
+ */
+struct sent_file;
+int dispatcher_read_file(struct dispatcher *dispatcher, struct span what,
+                         void (*done)(void *context, struct buf *bytes, const char *why),
+                         void *context, struct sent_file **ret_file, struct error *err);
+void dispatcher_leave_file(struct sent_file *file); // accepts NULL
+
+// There is something new in the outbox that no turn of a conversation has put there.
+void dispatcher_outbox_grew(struct dispatcher *dispatcher);
+
+/*
  * Takes up what the last process left: open turns first, then the messages that were not handled.
  * Called once, as soon as channels are attached; waits by itself until the store is ready.
  */
@@ -71,7 +93,7 @@ void dispatcher_hold(struct dispatcher *dispatcher, bool held);
 // There may be new messages in the inbox, or the store has become ready.
 void dispatcher_wake(struct dispatcher *dispatcher);
 // A session was deleted, and perhaps a question with it for whose answer its conversation waits.
-void dispatcher_session_deleted(struct dispatcher *dispatcher);
+void dispatcher_session_deleted(struct dispatcher *dispatcher, const char *session);
 
 /*
  * A message from somebody who waits. `chat` names the conversation within the channel. The answer,
@@ -80,6 +102,21 @@ void dispatcher_session_deleted(struct dispatcher *dispatcher);
  */
 int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const char *chat,
                    struct span text, turn_event_fn *on_event, void *context, struct error *err);
+/*
+ * The same with wishes, which are the dispatcher's once this returns 0. No command is seen in the
+ * text, TURN_EVENT_BEGIN is told of as well, and a turn that waits for an answer has one end for
+ * that: dispatcher_listen() takes up listening then. False: nothing is to be heard there.
+ */
+int dispatcher_ask(struct dispatcher *dispatcher, const char *channel, const char *chat,
+                   struct span text, struct asked *asked, turn_event_fn *on_event, void *context,
+                   struct error *err);
+bool dispatcher_listen(struct dispatcher *dispatcher, const char *channel, const char *chat,
+                       turn_event_fn *on_event, void *context);
+// The id of the session that is open there; "": none is.
+const char *dispatcher_session(struct dispatcher *dispatcher, const char *channel,
+                               const char *chat);
+bool dispatcher_delivers(const struct dispatcher *dispatcher, struct span channel);
+void dispatcher_answered(struct dispatcher *dispatcher); // a question, or there are fewer of them
 // Ends the turn of that chat, or waits until it can; nothing happens when none runs.
 void dispatcher_stop(struct dispatcher *dispatcher, const char *channel, const char *chat);
 

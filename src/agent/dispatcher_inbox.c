@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/command_word.h"
 #include "agent/commands.h"
 #include "agent/dispatcher_internal.h"
 #include "base/log.h"
@@ -54,10 +55,39 @@ static struct store_session_key key_of(const struct dispatcher *dispatcher,
     };
 }
 
+// "/bg TEXT" is TEXT, said beside the conversation. It is named by its message, so a restart finds
+// it again. Another command is none that runs there. NULL: it is no such message.
+static char *sender_beside(const struct store_inbound *row, struct span *ret_text)
+{
+    struct span word, rest;
+    if (!slash_command_has_flag(row->text, COMMAND_BESIDE) ||
+        !command_word_read(row->text, &word, &rest) || rest.len == 0 || slash_command_find(rest))
+        return NULL;
+    *ret_text = rest;
+    return mem_printf(SESSION_BESIDE "%.*s", (int)row->external_id.len, row->external_id.data);
+}
+
+static bool stop_beside(const struct dispatcher *dispatcher, const struct store_inbound *row)
+{
+    bool found = false;
+    list_for_each(link, &dispatcher->conversations) {
+        struct conversation *other = list_entry(link, struct conversation, link);
+        if (other->turn && span_is(row->channel, other->channel) &&
+            span_is(row->chat, other->chat) && span_equal(row->thread, span_of(other->thread)) &&
+            span_starts_with(span_of(other->sender), SESSION_BESIDE)) {
+            conversation_interrupt(other);
+            found = true;
+        }
+    }
+    return found;
+}
+
 // Reading begins again at the first that there was no room for, so some are told twice.
-static bool on_inbound(void *context, const struct store_inbound *row)
+static bool on_inbound(void *context, const struct store_inbound *told)
 {
     struct dispatcher *dispatcher = context;
+    struct store_inbound own = *told;
+    const struct store_inbound *row = &own;
     bool known = is_known(dispatcher, row);
     dispatcher->behind |= !known && !has_room(dispatcher, row->text);
     if (!dispatcher->behind)
@@ -67,8 +97,14 @@ static bool on_inbound(void *context, const struct store_inbound *row)
     if (!conversation_channel(&dispatcher->host, row->channel))
         return true; // a channel that is switched off: its messages stay where they are
     struct store_session_key key = key_of(dispatcher, row);
+    CLEANUP(mem_cleanup) char *beside = sender_beside(told, &own.text);
+    if (beside)
+        key.sender = span_of(beside);
     struct conversation *conversation = dispatcher_conversation(dispatcher, &key);
+    conversation->beside_ended =
+        slash_command_has_flag(row->text, COMMAND_STOPS) && stop_beside(dispatcher, row);
     bool answers = conversation->waiting && row->kind != STORE_INBOUND_EDIT &&
+                   row->media.len == 0 &&
                    command_is_answer(conversation, row->text, row->sender, row->received_ms);
     if (conversation->waiting && !answers &&
         !slash_command_has_flag(row->text, COMMAND_WHILE_WAITING))

@@ -13,6 +13,7 @@ enum {
     DISPATCHER_PENDING_MAX = 128,  // messages in memory; the others wait in the store
     DISPATCHER_URGENT_MAX = 32,    // besides: /stop and its like are not kept waiting there
     DISPATCHER_UNSAVED_MAX = 16,   // conversations kept of which the store has not got all
+    DISPATCHER_ALBUM_MS = 800,     // for the rest of an album
     DISPATCHER_CUT_WAIT_MS = 2000, // for the rest of a text that a channel cut
 };
 

@@ -2,6 +2,8 @@
 
 #include "agent/dispatcher_internal.h"
 #include "base/mem.h"
+#include "tools/sent_file.h"
+#include "tools/toolbox.h"
 
 // The conversations in memory and the channels that deliver.
 
@@ -16,6 +18,8 @@ void dispatcher_attach(struct dispatcher *dispatcher, const struct dispatcher_ch
         struct conversation *conversation = list_entry(cursor, struct conversation, link);
         if (strcmp(conversation->channel, channel->name) == 0)
             conversation->via = attached;
+        if (conversation->via == attached && !list_empty(&conversation->pending))
+            conversation_wake(conversation); // what the earlier one was about to fetch
     }
 }
 
@@ -26,6 +30,28 @@ void dispatcher_detach(struct dispatcher *dispatcher, const char *name)
         return;
     static const struct dispatcher_channel nobody = {.name = ""};
     attached->channel = &nobody; // conversations still point at it
+}
+
+int dispatcher_read_file(struct dispatcher *dispatcher, struct span what,
+                         void (*done)(void *context, struct buf *bytes, const char *why),
+                         void *context, struct sent_file **ret_file, struct error *err)
+{
+    const struct agent_env *env = agent_env(dispatcher->env.agent);
+    return sent_file_start(toolbox_env(env->toolbox), what, done, context, ret_file, err);
+}
+
+void dispatcher_leave_file(struct sent_file *file)
+{
+    sent_file_cancel(file);
+}
+
+void dispatcher_outbox_grew(struct dispatcher *dispatcher)
+{
+    list_for_each(link, &dispatcher->host.channels) {
+        const struct attached_channel *to = list_entry(link, struct attached_channel, link);
+        if (to->channel->on_outbox)
+            to->channel->on_outbox(to->context);
+    }
 }
 
 struct conversation *dispatcher_find(struct dispatcher *dispatcher,

@@ -51,6 +51,10 @@ static bool on_open_turn(void *context, const struct store_turn_row *row)
     struct dispatcher *dispatcher = taking_up->dispatcher;
     const struct store_turn_terms *terms = &row->terms;
     struct store_session_key key = {row->channel, row->chat, row->thread, row->sender};
+    if (span_is(terms->origin, "cron"))
+        return true; // the scheduler's own, which it takes up
+    if (terms->parent.data)
+        return true; // its parent's call takes it up
     if (terms->reply_channel.data && !conversation_channel(&dispatcher->host, terms->reply_channel))
         return true; // it may be switched on again
     struct conversation *conversation = dispatcher_conversation(dispatcher, &key);
@@ -99,7 +103,8 @@ static bool on_waiting(void *context, const struct store_turn_row *row)
         conversation->waiting |= is_latest(conversation, row->session);
     else if (conversation->turn || conversation->job)
         conversation->resume_due = true;
-    else if (conversation->via || conversation->on_event)
+    else if (conversation->via || conversation->on_event ||
+             (!row->terms.interactive && !row->terms.reply_channel.data))
         take_up(conversation, row, NULL);
     else if (row->terms.interactive)
         take_up(conversation, row, "Nobody was there any more when it could go on");

@@ -1,8 +1,11 @@
 #include "agent/memory_block.h"
 
+#include <errno.h>
+
 #include "base/fd.h"
 #include "base/mem.h"
 #include "codec/utf8.h"
+#include "tools/memory_file.h"
 
 /*
  * The limit is a promise about what every request costs, and the tool that writes these files keeps
@@ -95,4 +98,38 @@ void memory_block_append_file(const struct memory_config *config, const char *ho
     if (fits < all.len || !whole)
         buf_printf(out, "\n[memories/%s is longer than its limit; the rest is not shown]",
                    block.name);
+}
+
+int memory_block_forget(const struct memory_config *config, const char *home, struct span wanted,
+                        struct buf *out, struct error *err)
+{
+    BUF_AUTO text = BUF_INIT(UTF8_BYTES_MAX * (size_t)ENTRIES_FILE_MAX);
+    BUF_AUTO meant = BUF_INIT(UTF8_BYTES_MAX * (size_t)ENTRIES_FILE_MAX);
+    enum memory_file file = MEMORY_NOTES;
+    struct entries entries;
+    int64_t wanted_number = 0, number = 0, found = 0;
+    bool numbered = span_to_i64(wanted, &wanted_number);
+    for (enum memory_file at = MEMORY_NOTES; at <= MEMORY_USER; at++) {
+        struct block block = block_of(config, at);
+        buf_clear(&text);
+        if (block.enabled)
+            read_text(home, block.name, &text);
+        entries_parse(buf_span(&text), &entries);
+        for (size_t i = 0; i < entries.count; i++) {
+            number++;
+            if (numbered ? number != wanted_number : span_find(entries.items[i], wanted) < 0)
+                continue;
+            found++;
+            file = at;
+            buf_clear(&meant);
+            buf_append_span(&meant, entries.items[i]);
+        }
+    }
+    if (found != 1)
+        return error_set(err, -ENOENT,
+                         "%s; /memory shows the entries, and forgets one by a part of its text or "
+                         "by its number from the top",
+                         found ? "more than one entry has that" : "no entry has that");
+    return memory_file_forget(home, file == MEMORY_USER, buf_span(&meant),
+                              block_of(config, file).limit, out, err);
 }

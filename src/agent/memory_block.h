@@ -20,6 +20,13 @@ extern const size_t memory_option_count;
 
 enum memory_file { MEMORY_NOTES, MEMORY_USER };
 
+/*
+ * Removes the one entry that `wanted` is a part of, or the number of, counted through both files
+ * as they are shown, and says so in `out`. Blocks that are switched off are not looked at.
+ */
+int memory_block_forget(const struct memory_config *config, const char *home, struct span wanted,
+                        struct buf *out, struct error *err);
+
 // Appends nothing when the file has no entries or its block is switched off.
 void memory_block_append_file(const struct memory_config *config, const char *home,
                               enum memory_file file, struct buf *out);

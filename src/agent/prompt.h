@@ -6,6 +6,7 @@
 
 struct agent_config;
 struct memory_config;
+struct skills;
 
 enum {
     SOUL_CHARACTERS_MAX = 20000, // as hermes-agent reads of SOUL.md
@@ -15,6 +16,7 @@ enum {
 enum prompt_part {
     PROMPT_IDENTITY,
     PROMPT_RULES,
+    PROMPT_SKILLS,
     PROMPT_MEMORY,
     PROMPT_USER,
     PROMPT_PARTS,
@@ -28,12 +30,13 @@ struct prompt_parts {
 /*
  * The system prompt of a new session, what changes least first, so that a provider's cache hits:
  * who the assistant is (agent.system_prompt, else SOUL.md of the home, else a default), what it
- * should know of its tools, and what it keeps of its notes and of its user. What changes by itself,
- * like the time, is for tools to tell. `memory` may be NULL: no notes.
+ * should know of its tools, which skills there are, and what it keeps of its notes and of its user.
+ * What changes by itself, like the time, is for tools to tell. `memory` and `skills` may be NULL.
  */
 void prompt_build(const struct agent_config *config, const struct memory_config *memory,
-                  const char *home, struct buf *out);
+                  struct skills *skills, const char *home, struct buf *out);
 
 // The same, and what each part of it came to.
 void prompt_build_parts(const struct agent_config *config, const struct memory_config *memory,
-                        const char *home, struct buf *out, struct prompt_parts *ret_parts);
+                        struct skills *skills, const char *home, struct buf *out,
+                        struct prompt_parts *ret_parts);

@@ -33,6 +33,7 @@ void agent_session_destroy(struct agent_session *session)
     free(session->title);
     free(session->model);
     free(session->prompt);
+    free(session->instructions);
     free(session);
 }
 

@@ -8,6 +8,10 @@
 #include "llm/chat.h"
 #include "store/session.h"
 
+// How the sender begins, as none does, of a conversation that is beside the others of its chat;
+// the message that began it follows.
+#define SESSION_BESIDE "/bg "
+
 // A conversation: its history, and the prompt it began with, which stays as it was (provider
 // caches hit on it). Owned by whoever opened it.
 struct agent_session {
@@ -17,7 +21,10 @@ struct agent_session {
     char *model;                            // NULL: the configured one
     char *prompt;                           // frozen at the first turn; NULL until then
     struct chat_history history;
+    char *instructions;    // of who asks, behind the prompt; not stored; NULL: none
+    size_t seeded;         // messages of the history that are stored with its first turn
     int64_t prompt_tokens; // of the last call to a model; -1: not known
+    size_t counted;        // messages of the history that were in it
     bool stored;           // its row is there
     bool unsaved;          // something of it is here alone: the disk refused it
     bool prompt_tainted;   // it has an entry of the memory files that nobody vouches for

@@ -1,6 +1,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/compression.h"
+#include "agent/part_list.h"
 #include "agent/session.h"
 #include "base/mem.h"
 #include "codec/json.h"
@@ -16,6 +18,7 @@ struct loading {
     struct agent_session *session;
     size_t asking;   // index + 1 of the message whose calls are answered now; 0: none
     size_t answered; // of its calls
+    bool begun;      // a user has said something, behind the summary
 };
 
 static char *optional_text(struct span span)
@@ -49,6 +52,7 @@ static void answer_rest(struct loading *loading)
            loading->answered < history->messages[loading->asking - 1].call_count) {
         const char *id = history->messages[loading->asking - 1].calls[loading->answered++].id;
         chat_history_append_result(history, id, lost, false);
+        history->messages[history->count - 1].unstored = true;
     }
     loading->asking = 0;
 }
@@ -67,6 +71,9 @@ static void add_result(struct loading *loading, const struct store_message *row)
     const char *id = asking->calls[loading->answered++].id;
     chat_history_append_result(history, id, text, row->tainted);
     history->messages[history->count - 1].at_ms = row->created_ms;
+    part_list_read(row->parts, &history->messages[history->count - 1].parts);
+    if (row->emptied)
+        compression_empty(&history->messages[history->count - 1]);
 }
 
 static bool on_message(void *context, const struct store_message *row)
@@ -74,7 +81,13 @@ static bool on_message(void *context, const struct store_message *row)
     struct loading *loading = context;
     struct chat_history *history = &loading->session->history;
     bool user = span_is(row->role, chat_role_name(CHAT_USER));
-    if (!user && history->count == 0)
+    if (span_is(row->role, "summary")) {
+        CLEANUP(mem_cleanup) char *text = mem_strndup(row->content.data, row->content.len);
+        compression_show(history, text, row->tainted);
+        return true;
+    }
+    loading->begun |= user;
+    if (!loading->begun)
         return true; // the limit cut a turn in two: begin with the next one
     if (span_is(row->role, chat_role_name(CHAT_TOOL))) {
         add_result(loading, row);
@@ -92,6 +105,7 @@ static bool on_message(void *context, const struct store_message *row)
         add_calls(&message, row->tool_calls);
     if (chat_message_has_extra(&message))
         message.writer = optional_text(row->model);
+    part_list_read(row->parts, &message.parts);
     bool asks = message.call_count > 0;
     if (user && !message.text)
         message.text = mem_strdup("");
@@ -140,17 +154,22 @@ static int shown_of(int64_t count, int most)
 static int load_history(struct store_view *view, struct agent_session *session, struct error *err)
 {
     int64_t count = 0;
-    int r = store_read_message_count(view, span_of(session->id), &count, err);
+    int r = store_read_history_count(view, span_of(session->id), &count, err);
     for (int most = SESSION_HISTORY_MAX; r == 0; most *= 2) {
         struct loading loading = {.session = session};
+        chat_history_truncate(&session->history, 0);
         most = most < STORE_READ_ROWS_MAX ? most : STORE_READ_ROWS_MAX;
-        r = store_read_messages(view, span_of(session->id), shown_of(count, most), on_message,
-                                &loading, err);
+        r = store_read_history(view, span_of(session->id), shown_of(count, most), on_message,
+                               &loading, err);
         // A turn longer than the window loses its question and with it everything; look further
         // back.
-        if (session->history.count > 0 || most >= count || most == STORE_READ_ROWS_MAX)
+        if (loading.begun || most >= count || most == STORE_READ_ROWS_MAX)
             break;
     }
+    session->counted = session->history.count; // but for the answer
+    while (session->counted && session->history.messages[session->counted - 1].role != CHAT_USER &&
+           session->history.messages[session->counted - 1].role != CHAT_TOOL)
+        session->counted--;
     return r < 0 ? r : 0;
 }
 

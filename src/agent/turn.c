@@ -1,13 +1,13 @@
 #include "agent/turn.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/turn_log.h"
 #include "agent/turn_taint.h"
+#include "agent/turn_wait.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -18,26 +18,23 @@ const char turn_silence[] = "(no answer)";
 
 enum { REMARKS_MAX = 8192 }; // bytes
 
-static void enter_model(struct turn *turn);
 static void enter_tools(struct turn *turn);
+static void asked_again(struct turn *turn);
+
+static void model_call_ended(struct turn *turn)
+{
+    turn->model_call = 0;
+    loop_cancel(turn->agent->env.loop, turn->limit);
+    turn->limit = 0;
+}
 
 static void cancel_model_call(struct turn *turn)
 {
     if (turn->model_call)
         chat_provider_cancel(turn->provider, turn->model_call);
-    turn->model_call = 0;
-}
-
-static void forget_steering(struct turn *turn, bool only_taken)
-{
-    list_for_each(link, &turn->steering) {
-        struct turn_steering *steering = list_entry(link, struct turn_steering, link);
-        if (only_taken && !steering->taken)
-            continue;
-        list_remove(link);
-        free(steering->text);
-        free(steering);
-    }
+    model_call_ended(turn);
+    turn_compress_forget(turn);
+    turn_parts_forget(turn);
 }
 
 static void turn_destroy(struct turn *turn)
@@ -50,7 +47,7 @@ static void turn_destroy(struct turn *turn)
         turn_marks_leave(turn);
     turn_calls_finish(turn);
     turn_wait_finish(turn);
-    forget_steering(turn, false);
+    turn_steering_forget(turn, false);
     list_remove(&turn->link);
     if (turn->session)
         turn->session->busy = false;
@@ -59,6 +56,7 @@ static void turn_destroy(struct turn *turn)
     tool_set_unref(turn->tools);
     turn_terms_finish(&turn->terms);
     free(turn->text);
+    chat_parts_finish(&turn->parts);
     free(turn);
 }
 
@@ -68,6 +66,7 @@ struct agent *agent_create(const struct agent_env *env)
     agent->env = *env;
     list_init(&agent->turns);
     list_init(&agent->markings);
+    list_init(&agent->uses);
     return agent;
 }
 
@@ -94,41 +93,35 @@ bool agent_uses(const struct agent *agent, const struct chat_provider *provider)
         if (turn->model_call && turn->provider == provider)
             return true;
     }
+    list_for_each(other, &agent->uses)
+        if (list_entry(other, struct agent_use, link)->provider == provider)
+            return true;
     return false;
+}
+
+void agent_list_use(struct agent *agent, struct agent_use *use)
+{
+    list_append(&agent->uses, &use->link);
 }
 
 void agent_destroy(struct agent *agent)
 {
     if (!agent)
         return;
-    list_for_each(link, &agent->turns)
-        turn_destroy(list_entry(link, struct turn, link));
+    while (!list_empty(&agent->turns))
+        agent_turn_park(agent, list_entry(agent->turns.prev, struct turn, link)->id);
     turn_marks_forget(agent);
     free(agent);
-}
-
-// The numbers of what nobody heard, on the heap.
-static int64_t *unheard(const struct turn *turn, size_t *ret_count)
-{
-    size_t count = 0, capacity = 0;
-    int64_t *numbers = NULL;
-    list_for_each(link, &turn->steering) {
-        numbers = mem_grow(numbers, count, &capacity, sizeof *numbers);
-        numbers[count++] = list_entry(link, struct turn_steering, link)->inbox;
-    }
-    *ret_count = count;
-    return numbers;
 }
 
 static void report_end(struct turn *turn)
 {
     chat_provider_end_work(turn->agent->env.provider, turn->name, turn->notices[0] != NULL);
     size_t unheard_count;
-    CLEANUP(mem_cleanup) int64_t *numbers = unheard(turn, &unheard_count);
+    CLEANUP(mem_cleanup) int64_t *numbers = turn_steering_unheard(turn, &unheard_count);
     BUF_AUTO remark = BUF_INIT(REMARKS_MAX); // all that is to be said beside the answer
     buf_append_text(&remark, turn->remark);
-    for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
-        buf_printf(&remark, "%s%s", remark.len ? "; " : "", turn->notices[i]);
+    turn_tell_notices(turn, &remark);
     BUF_AUTO allowed = BUF_INIT(REMARKS_MAX);
     if (turn->begun && turn->state != TURN_WAITING)
         turn_wait_tell_allowed(turn, &allowed);
@@ -181,36 +174,16 @@ static void turn_end(struct turn *turn, enum turn_state state)
     turn->state = state;
     if (state == TURN_CANCELLED || !turn->begun)
         turn_drop_notices(turn); // nobody may read them
+    else
+        turn_take_news(turn);
     cancel_model_call(turn);
+    toolbox_forget(turn->agent->env.toolbox, turn->name);
     size_t new_messages = close_history(turn) + answered;
     turn_log_end(turn);
     if (turn->begun)
         turn_store_end(turn, new_messages, report_end);
     else
         report_end(turn);
-}
-
-static bool past_a_limit(struct turn *turn)
-{
-    const struct agent_config *config = turn->agent->env.config;
-    const struct turn_terms *terms = &turn->terms;
-    int64_t elapsed = clock_monotonic_ms(turn->agent->env.clock) - turn->started_ms;
-    int64_t iterations = terms->iterations_max ? terms->iterations_max : config->max_turns;
-    int64_t limit_ms = turn_limit_ms(turn);
-    if (turn->iteration >= iterations)
-        error_set(&turn->error, -ELOOP, "stopped after %d steps without an answer%s",
-                  turn->iteration,
-                  terms->iterations_max ? "" : "; raise agent.max_turns or HERMES_MAX_ITERATIONS");
-    else if (limit_ms && elapsed >= limit_ms)
-        error_set(&turn->error, -ETIMEDOUT, "stopped after %" PRId64 " seconds without an answer%s",
-                  elapsed / 1000, terms->limit_ms ? "" : "; raise agent.gateway_timeout");
-    else if (turn->repeats >= TURN_REPEATS_MAX)
-        error_set(&turn->error, -ELOOP,
-                  "stopped: the model made the same call %d times and got the same result",
-                  turn->repeats);
-    else
-        return false;
-    return true;
 }
 
 static void on_text(void *context, struct span delta)
@@ -223,9 +196,10 @@ static void on_text(void *context, struct span delta)
 static void on_reply(void *context, struct chat_reply *reply)
 {
     struct turn *turn = context;
-    turn->model_call = 0;
+    model_call_ended(turn);
     model_health_answered(&turn->agent->health, clock_wall_ms(turn->agent->env.clock));
     turn->session->prompt_tokens = reply->usage.prompt_tokens;
+    turn->session->counted = turn->session->history.count;
     turn_add_usage(&turn->usage, &reply->usage);
     turn_add_usage(&turn->unsaved, &reply->usage);
     turn_log_reply(turn, reply);
@@ -250,11 +224,13 @@ static void on_reply(void *context, struct chat_reply *reply)
 static void on_failure(void *context, const struct chat_failure *failure)
 {
     struct turn *turn = context;
-    turn->model_call = 0;
-    model_health_failed(&turn->agent->health, turn_model(turn), failure,
-                        clock_wall_ms(turn->agent->env.clock));
-    turn_log_failure(turn, failure);
-    error_set(&turn->error, -EIO, "%s; %s", failure->text, chat_failure_advice(failure));
+    model_call_ended(turn);
+    turn_take_failure(turn, failure);
+    struct error failed = turn->error;
+    turn->error = (struct error)ERROR_INIT;
+    if (failure->kind == CHAT_TOO_LONG && turn_compress(turn, true, asked_again))
+        return;
+    turn->error = failed;
     turn_end(turn, TURN_FAILED);
 }
 
@@ -268,22 +244,32 @@ static void on_wait(void *context, size_t place)
     turn_report(turn, (struct turn_event){.kind = TURN_EVENT_WAIT, .sentence = text});
 }
 
+// A model that says nothing, or comes to no end, is not waited for longer than the turn may take;
+// tools have the same limit (begin_call()).
+static void on_limit(void *context)
+{
+    struct turn *turn = context;
+    turn_tell_time(turn);
+    turn_end(turn, TURN_FAILED);
+}
+
 static void ask_model(struct turn *turn)
 {
     static const struct chat_sink sink = {on_text, NULL, on_reply, on_failure, on_wait};
     const struct agent_env *env = &turn->agent->env;
     const struct chat_history *history = &turn->session->history;
-
     // The system prompt goes before the history without ever being part of it.
     CLEANUP(mem_cleanup)
     struct chat_message *messages = mem_alloc((history->count + 1) * sizeof *messages);
-    messages[0] = (struct chat_message){.role = CHAT_SYSTEM, .text = turn->session->prompt};
+    CLEANUP(mem_cleanup) char *prompt = turn_prompt(turn);
+    messages[0] = (struct chat_message){.role = CHAT_SYSTEM, .text = prompt};
     if (history->count)
         memcpy(messages + 1, history->messages, history->count * sizeof *messages);
     struct chat_tool tools[TOOL_SET_MAX];
     struct chat_request request = {
         .origin = {.slot = turn->terms.slot,
                    .session = turn->session->id,
+                   .job = strcmp(turn->terms.origin, "cron") == 0 ? turn->session->chat : NULL,
                    .work = turn->name,
                    .priority = (enum chat_priority)turn->terms.priority},
         .model = turn_chosen_model(turn),
@@ -297,27 +283,46 @@ static void ask_model(struct turn *turn)
     };
     turn->provider = env->provider;
     turn->asked_ms = clock_monotonic_ms(env->clock);
-    if (chat_provider_start(env->provider, &request, &sink, turn, &turn->model_call, &turn->error) <
-        0)
+    turn_parts_show(turn, messages + 1, &request);
+    int r =
+        chat_provider_start(env->provider, &request, &sink, turn, &turn->model_call, &turn->error);
+    turn_parts_forget(turn);
+    if (r < 0)
         turn_end(turn, TURN_FAILED);
+    else if (turn->model_call && turn_limit_ms(turn))
+        turn->limit = loop_timer_after(env->loop, turn_left_ms(turn), on_limit, turn);
 }
 
 static void enter_model(struct turn *turn)
 {
+    if (turn->error.code < 0) { // what made room could not be written down
+        turn_end(turn, TURN_FAILED);
+        return;
+    }
     if (turn->cancel_wanted) {
         turn_end(turn, TURN_CANCELLED);
         return;
     }
-    if (past_a_limit(turn)) {
+    if (turn_is_past_a_limit(turn)) {
         turn_end(turn, TURN_FAILED);
         return;
     }
+    if (turn_compress(turn, false, enter_model))
+        return;
     turn->state = TURN_MODEL;
     turn->iteration++;
     buf_clear(&turn->partial);
     if (turn->iteration > 1)
         turn_report(turn, (struct turn_event){.kind = TURN_EVENT_STEP});
-    ask_model(turn);
+    if (!turn_parts_load(turn, ask_model))
+        ask_model(turn);
+}
+
+// For the first time, as the model sees it: it has read nothing of the longer conversation.
+static void asked_again(struct turn *turn)
+{
+    turn->iteration--;
+    enter_model(turn);
 }
 
 // Steered messages are no inbox rows any more, but part of a result that the model reads.
@@ -338,13 +343,32 @@ static void results_stored(struct turn *turn)
         turn_end(turn, TURN_FAILED);
         return;
     }
-    forget_steering(turn, true);
+    turn_steering_forget(turn, true);
     turn->state = TURN_MODEL;
     enter_model(turn);
 }
 
+// From here on it is in the store alone; notices are told again, with the answer.
+static void waits(struct turn *turn)
+{
+    if (turn->error.code < 0 || turn->cancel_wanted) {
+        turn_end(turn, turn->error.code < 0 ? TURN_FAILED : TURN_CANCELLED);
+        return;
+    }
+    turn->state = TURN_WAITING;
+    turn_drop_notices(turn);
+    LOG_EVENT(LOG_INFO, "turn.waits", turn->name, LOG_TEXT("for", "approval"),
+              LOG_NUMBER("questions", (int64_t)turn->question_count));
+    report_end(turn);
+}
+
 static void calls_ended(struct turn *turn)
 {
+    if (turn->calls_left) { // the others ask, and go on with the answer
+        turn_wait_prepare_running(turn);
+        turn_store_questions(turn, waits);
+        return;
+    }
     uint64_t fingerprint = turn_calls_fingerprint(turn);
     turn->repeats = fingerprint == turn->last_fingerprint ? turn->repeats + 1 : 1;
     turn->last_fingerprint = fingerprint;
@@ -360,20 +384,6 @@ static void calls_stored(struct turn *turn)
         turn_end(turn, TURN_CANCELLED);
     else
         turn_calls_run(turn, calls_ended);
-}
-
-// From here on it is in the store alone; notices are told again, with the answer.
-static void waits(struct turn *turn)
-{
-    if (turn->error.code < 0 || turn->cancel_wanted) {
-        turn_end(turn, turn->error.code < 0 ? TURN_FAILED : TURN_CANCELLED);
-        return;
-    }
-    turn->state = TURN_WAITING;
-    turn_drop_notices(turn);
-    LOG_EVENT(LOG_INFO, "turn.waits", turn->name, LOG_TEXT("for", "approval"),
-              LOG_NUMBER("questions", (int64_t)turn->question_count));
-    report_end(turn);
 }
 
 static void store_questions(struct turn *turn)
@@ -400,17 +410,6 @@ static void enter_tools(struct turn *turn)
     turn_consult(turn, consulted);
 }
 
-// Where this question was asked for the last time, or the history's end.
-static size_t find_question(const struct chat_history *history, const char *text)
-{
-    for (size_t i = history->count; i-- > 0;) {
-        const struct chat_message *message = &history->messages[i];
-        if (message->role == CHAT_USER && strcmp(message->text, text) == 0)
-            return i;
-    }
-    return history->count;
-}
-
 static void on_begun(struct turn *turn)
 {
     if (turn->error.code < 0) {
@@ -423,10 +422,12 @@ static void on_begun(struct turn *turn)
     turn_marks_look_at_prompt(turn->session, store_view(turn->agent->env.store));
     struct chat_history *history = &turn->session->history;
     if (turn->replaces)
-        chat_history_truncate(history, find_question(history, turn->text));
+        chat_history_truncate(history, turn_find_question(turn));
     chat_history_append(history, &(struct chat_message){.role = CHAT_USER,
                                                         .text = STEAL(turn->text),
+                                                        .parts = turn->parts,
                                                         .tainted = turn->tainted});
+    turn->parts = (struct chat_parts){0};
     turn_report(turn, (struct turn_event){.kind = TURN_EVENT_BEGIN});
     enter_model(turn);
 }
@@ -454,6 +455,11 @@ static void take_terms(struct turn *turn, const struct store_turn_terms *terms)
     turn_terms_init(&turn->terms, terms);
     turn->tools = tool_set_select(toolbox_tools(turn->agent->env.toolbox),
                                   terms->unattended ? TOOL_UNATTENDED : 0, turn->terms.tools);
+    if (turn->terms.parent) {
+        struct tool_set *all = turn->tools;
+        turn->tools = tool_set_without(all, turn_child_withheld);
+        tool_set_unref(all);
+    }
 }
 
 int agent_turn_start(struct agent *agent, const struct turn_request *request,
@@ -466,10 +472,12 @@ int agent_turn_start(struct agent *agent, const struct turn_request *request,
     struct turn *turn = turn_create(agent, session, on_event, context);
     take_terms(turn, &request->terms);
     random_hex(turn->name, sizeof turn->name);
+    if (request->name && *request->name)
+        snprintf(turn->name, sizeof turn->name, "%s", request->name);
     turn->state = TURN_QUEUED;
     turn->replaces = request->drop_turn.data != NULL;
     turn->text = mem_strndup(request->text.data, request->text.len);
-    size_t replaced = find_question(&session->history, turn->text);
+    size_t replaced = turn_find_question(turn);
     turn->tainted = request->tainted || (turn->replaces && replaced < session->history.count &&
                                          session->history.messages[replaced].tainted);
     int r = turn_store_begin(turn, request, on_begun, err);
@@ -501,6 +509,8 @@ static bool on_row(void *context, const struct store_turn_row *row)
     turn_marks_look_at_prompt(turn->session, store_view(turn->agent->env.store));
     turn->begun = true;
     turn->iteration = row->iteration;
+    if (row->usage.cost_pico)
+        turn->usage.cost_pico = row->usage.cost_pico; // of which there may be a limit
     turn->waited = row->state == STORE_TURN_WAITING;
     turn->state = turn->waited || row->state == STORE_TURN_TOOLS ? TURN_TOOLS : TURN_MODEL;
     turn->marks_since_ms = turn->waited ? 0 : row->started_ms; // what was cut wrote since then
@@ -537,52 +547,36 @@ int agent_turn_resume(struct agent *agent, struct agent_session *session, struct
     return 0;
 }
 
-static struct turn *find_turn(const struct agent *agent, turn_id id)
-{
-    list_for_each(link, &agent->turns) {
-        struct turn *turn = list_entry(link, struct turn, link);
-        if (turn->id == id)
-            return turn;
-    }
-    return NULL;
-}
-
-int agent_turn_steer(struct agent *agent, turn_id id, struct span text, bool tainted, int64_t inbox)
-{
-    struct turn *turn = find_turn(agent, id);
-    if (!turn || turn->state >= TURN_DONE)
-        return -ENOENT;
-    struct turn_steering *steering = mem_new(struct turn_steering);
-    steering->inbox = inbox;
-    steering->tainted = tainted;
-    steering->text = mem_strndup(text.data, text.len);
-    list_append(&turn->steering, &steering->link);
-    return 0;
-}
-
 const char *agent_turn_name(const struct agent *agent, turn_id id)
 {
-    const struct turn *turn = find_turn(agent, id);
+    const struct turn *turn = turn_find(agent, id);
     return turn ? turn->name : NULL;
 }
 
 enum turn_state agent_turn_state(const struct agent *agent, turn_id id, int *ret_iteration)
 {
-    const struct turn *turn = find_turn(agent, id);
+    const struct turn *turn = turn_find(agent, id);
     *ret_iteration = turn ? turn->iteration : 0;
     return turn ? turn->state : TURN_DONE;
 }
 
 void agent_turn_park(struct agent *agent, turn_id id)
 {
-    struct turn *turn = find_turn(agent, id);
-    if (turn)
-        turn_destroy(turn);
+    struct turn *turn = turn_find(agent, id);
+    if (!turn)
+        return;
+    for (struct list *link = agent->turns.prev, *before; link != &agent->turns; link = before) {
+        struct turn *other = list_entry(link, struct turn, link);
+        before = link->prev;
+        if (other->terms.parent && strcmp(other->terms.parent, turn->name) == 0)
+            turn_destroy(other); // a child has none of its own
+    }
+    turn_destroy(turn);
 }
 
 void agent_turn_cancel(struct agent *agent, turn_id id)
 {
-    struct turn *turn = find_turn(agent, id);
+    struct turn *turn = turn_find(agent, id);
     if (!turn || turn->state >= TURN_DONE)
         return;
     bool consults = turn->consulting.next;

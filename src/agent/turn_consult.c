@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "agent/turn.h"
 #include "agent/turn_log.h"
+#include "agent/turn_wait.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/random.h"

@@ -68,6 +68,7 @@ struct turn_event { // borrowed; lives during the call
     const char *sentence;  // WAIT: why
     struct span text;      // TEXT: UTF-8, whole characters; RESULT: the tool's
     const char *name;      // CALL, RESULT: the tool's
+    const char *call_id;   // CALL, RESULT: by which the model tells its calls apart
     const char *arguments; // CALL: JSON as the model wrote it
     bool failed;           // RESULT
     const struct turn_outcome *outcome; // END

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "agent/turn.h"
 #include "agent/turn_taint.h"
+#include "agent/turn_wait.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -58,6 +58,17 @@ void turn_log_reply(const struct turn *turn, const struct chat_reply *reply)
     count(turn, "hermes_tokens_total", "kind=\"completion\"", "Tokens as counted by the providers",
           reply->usage.completion_tokens);
     count(turn, "hermes_model_calls_total", "result=\"ok\"", "Calls to models", 1);
+}
+
+void turn_log_compressed(const struct turn *turn, int64_t tokens, int64_t after, size_t messages,
+                         const char *trouble)
+{
+    LOG_EVENT(*trouble ? LOG_WARNING : LOG_INFO, "turn.compressed", turn->name,
+              LOG_NUMBER("iteration", turn->iteration), LOG_NUMBER("tokens", tokens),
+              LOG_NUMBER("tokens_after", after), LOG_NUMBER("messages", (int64_t)messages),
+              LOG_NUMBER("messages_after", (int64_t)turn->session->history.count),
+              LOG_TEXT("error", trouble));
+    count(turn, "hermes_compressions_total", "", "Conversations that were made to fit a model", 1);
 }
 
 void turn_log_failure(const struct turn *turn, const struct chat_failure *failure)
@@ -150,4 +161,13 @@ void turn_log_end(const struct turn *turn)
         [TURN_CANCELLED] = "state=\"cancelled\"",
     };
     count(turn, "hermes_turns_total", labels[turn->state], "Finished turns", 1);
+}
+
+void turn_take_failure(struct turn *turn, const struct chat_failure *failure)
+{
+    model_health_failed(&turn->agent->health, turn_model(turn), failure,
+                        clock_wall_ms(turn->agent->env.clock));
+    turn_log_failure(turn, failure);
+    error_set(&turn->error, chat_failure_code(failure), "%s; %s", failure->text,
+              chat_failure_advice(failure));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct chat_failure;
@@ -10,8 +11,11 @@ struct turn_request;
 
 // Private to the agent: the record of a turn, for the log.
 void turn_log_begin(const struct turn *turn, const struct turn_request *request);
+void turn_log_compressed(const struct turn *turn, int64_t tokens, int64_t after, size_t messages,
+                         const char *trouble);
 void turn_log_reply(const struct turn *turn, const struct chat_reply *reply);
 void turn_log_failure(const struct turn *turn, const struct chat_failure *failure);
+void turn_take_failure(struct turn *turn, const struct chat_failure *failure); // and what it means
 void turn_log_notice(const struct turn *turn, const char *notice);
 void turn_log_taint(const struct turn_call *call); // by its result, unless it is already
 void turn_log_judgement(const struct turn_call *call, const char *tool); // that it runs

@@ -352,6 +352,10 @@ static void add_call(struct turn_marking *marking, const struct turn_call *call)
         while (json_iter_next(&it, NULL, &change))
             add_entry(marking, change);
     }
+    BUF_AUTO skill = BUF_INIT(ENTRY_MAX);
+    if (strcmp(target.entry->name, "skill_manage") == 0 &&
+        json_string(json_get(json_root(&doc), "name"), &skill))
+        add(marking, STORE_TAINT_SKILL, buf_span(&skill));
     if (!is_one_of(target.entry->name, writers))
         return;
     CLEANUP(named_files_finish) struct named_files files;
@@ -430,7 +434,8 @@ static struct turn_marking *begin(struct turn *turn)
 {
     const struct tool_env *env = toolbox_env(turn->agent->env.toolbox);
     CLEANUP(mem_cleanup) char *note = STEAL(turn->marks_note);
-    static const char *const elsewhere[] = {"memory", NULL}; // outside the workspace
+    static const char *const elsewhere[] = {"memory", "skill_manage",
+                                            NULL}; // outside the workspace
     struct turn_marking *marking = NULL;
     bool looks = false;
     for (size_t i = 0; i < turn->call_count; i++) {

@@ -1,11 +1,13 @@
 #include <stdlib.h>
+#include <string.h>
 
+#include "agent/outside.h"
 #include "agent/turn.h"
 #include "agent/turn_log.h"
 #include "base/mem.h"
 #include "codec/money.h"
 
-// What the replies of a turn leave with it besides their text: what they cost, and notices.
+// What is said with the answer of a turn besides its text: what it cost, notices, and news.
 
 static void add_to(int64_t *sum, int64_t value)
 {
@@ -40,8 +42,27 @@ void turn_keep_notice(struct turn *turn, struct chat_reply *reply)
     *place = STEAL(reply->notice);
 }
 
+void turn_take_news(struct turn *turn)
+{
+    const struct outside *outside = turn->agent->env.outside;
+    if (outside && strcmp(turn->terms.origin, "api") != 0) // there a program reads
+        turn->news = outside->news(outside->owner);
+}
+
+void turn_tell_notices(struct turn *turn, struct buf *out)
+{
+    const struct outside *outside = turn->agent->env.outside;
+    for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
+        buf_printf(out, "%s%s", out->len ? "; " : "", turn->notices[i]);
+    if (!turn->news)
+        return;
+    buf_printf(out, "%s%s", out->len ? "; " : "", turn->news);
+    outside->told(outside->owner);
+}
+
 void turn_drop_notices(struct turn *turn)
 {
     for (size_t i = 0; i < TURN_NOTICES_MAX; i++)
         free(STEAL(turn->notices[i]));
+    free(STEAL(turn->news));
 }

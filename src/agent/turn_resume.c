@@ -1,12 +1,13 @@
 #include <errno.h>
 
-#include "agent/turn.h"
+#include "agent/turn_wait.h"
 #include "base/mem.h"
 #include "store/turn_read.h"
 
 /*
- * The tool calls in whose middle the last process ended. What has a result keeps it; what may be
- * repeated is run again; of the rest nobody knows how far it came, and its result says so.
+ * The tool calls in whose middle the turn waited, or the last process ended. What has a result
+ * keeps it; what may be repeated is run again, and what asked something goes on; of the rest nobody
+ * knows how far it came, and its result says so.
  */
 static const char interrupted[] =
     "interrupted: the program was stopped while this ran; it may have had an effect, so look "
@@ -21,6 +22,8 @@ static bool on_call(void *context, const struct store_tool_call *row)
     bool done = row->state == STORE_CALL_DONE && row->result.data;
     call->flags = (unsigned)row->flags; // its tool may be another one by now, or not be there
     call->maybe_begun = !done && !turn->waited;
+    if (row->state == STORE_CALL_INTERRUPTED && turn->waited && call->reply == TOOL_BEGINS)
+        call->reply = TOOL_UNANSWERED; // it had begun
     if (call->ended || (!done && (turn->waited || call->flags & TOOL_REPEATABLE)))
         return true;
     call->ended = true;
@@ -28,6 +31,7 @@ static bool on_call(void *context, const struct store_tool_call *row)
     call->interrupted = !done;
     call->tainted = row->tainted;
     call->result = done ? mem_strndup(row->result.data, row->result.len) : mem_strdup(interrupted);
+    call->parts = done && row->parts.len ? mem_strndup(row->parts.data, row->parts.len) : NULL;
     turn->calls_left--;
     return true;
 }

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/part_list.h"
 #include "agent/prompt.h"
-#include "agent/turn.h"
+#include "agent/turn_send.h"
+#include "agent/turn_wait.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -64,8 +66,9 @@ static void write_calls(const struct chat_message *message, struct buf *out)
     json_write_array_end(&w);
 }
 
-// The last `count` messages of the session as rows. *ret_calls holds the JSON that they borrow.
-static struct store_message *rows_of(const struct turn *turn, size_t count, struct buf *ret_calls)
+// The last `count` messages of the session as rows. The others hold the JSON that they borrow.
+static struct store_message *rows_of(const struct turn *turn, size_t count, struct buf *ret_calls,
+                                     struct buf *ret_parts)
 {
     const struct chat_history *history = &turn->session->history;
     struct store_message *rows = mem_zalloc((count ? count : 1) * sizeof *rows);
@@ -79,12 +82,36 @@ static struct store_message *rows_of(const struct turn *turn, size_t count, stru
             .tainted = message->tainted,
             .created_ms = clock_wall_ms(turn->agent->env.clock),
         };
+        size_t before = ret_parts->len;
+        part_list_write(&message->parts, ret_parts);
+        rows[i].parts.len = ret_parts->len - before;
         if (message->call_count) { // only the newest assistant message has any
             write_calls(message, ret_calls);
             rows[i].tool_calls = buf_span(ret_calls);
         }
     }
+    const char *parts = ret_parts->data; // which moves no more
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].parts.len) {
+            rows[i].parts.data = parts;
+            parts += rows[i].parts.len;
+        }
     return rows;
+}
+
+static struct store_message *summary_row(const struct turn *turn)
+{
+    const struct compression_row *row = &turn->compressing.row;
+    struct store_message *message = mem_zalloc(sizeof *message);
+    *message = (struct store_message){
+        .role = SPAN_LITERAL("summary"),
+        .content = span_of(row->text),
+        .tainted = row->tainted,
+        .created_ms = clock_wall_ms(turn->agent->env.clock),
+        .keeps = row->keeps,
+        .keeps_results = row->keeps_results,
+    };
+    return message;
 }
 
 static struct store_tool_call call_row(const struct turn *turn, size_t ordinal)
@@ -96,13 +123,14 @@ static struct store_tool_call call_row(const struct turn *turn, size_t ordinal)
         .call_id = span_of(asked->id),
         .name = span_of(asked->name),
         .arguments = span_of(asked->arguments),
-        .state = call->interrupted ? STORE_CALL_INTERRUPTED
-                 : call->ended     ? STORE_CALL_DONE
-                                   : STORE_CALL_PENDING,
+        .state = call->interrupted || call->asks ? STORE_CALL_INTERRUPTED
+                 : call->ended                   ? STORE_CALL_DONE
+                                                 : STORE_CALL_PENDING,
         .flags = call->flags,
         .failed = call->failed,
         .tainted = call->tainted,
-        .result = optional(call->result),
+        .result = optional(call->asks ? turn_asked_result : call->result),
+        .parts = optional(call->parts),
     };
 }
 
@@ -120,7 +148,7 @@ static int create_session(struct turn *turn, struct error *err)
     const struct agent_env *env = &turn->agent->env;
     if (!session->prompt) {
         BUF_AUTO prompt = BUF_INIT(PROMPT_MAX);
-        prompt_build(env->config, env->memory, env->home, &prompt);
+        prompt_build(env->config, env->memory, env->skills, env->home, &prompt);
         session->prompt = buf_take_text(&prompt);
     }
     if (session->stored)
@@ -154,6 +182,8 @@ static void on_begun(void *context, int result, const struct error *err, int64_t
         turn->error = *err;
     else if (result == STORE_DUPLICATE)
         error_set(&turn->error, -EALREADY, "this message was already answered");
+    else
+        turn->session->seeded = 0;
     turn->transition.next(turn);
 }
 
@@ -164,6 +194,8 @@ int turn_store_begin(struct turn *turn, const struct turn_request *request, turn
     int r = create_session(turn, err);
     if (r < 0)
         return r;
+    BUF_AUTO parts = BUF_INIT(PART_LIST_MAX);
+    turn_parts_begin(turn, request, &parts);
     struct store_turn row = {
         .id = span_of(turn->name),
         .session = span_of(turn->session->id),
@@ -174,12 +206,17 @@ int turn_store_begin(struct turn *turn, const struct turn_request *request, turn
         .inbox_count = request->inbox_count,
         .drop_turn = request->drop_turn,
     };
-    struct store_message message = {.role = span_of("user"),
-                                    .content = span_of(turn->text),
-                                    .tainted = turn->tainted,
-                                    .created_ms = row.started_ms};
+    BUF_AUTO calls = BUF_INIT(CALLS_JSON_MAX), none = BUF_INIT(PART_LIST_MAX);
+    size_t count = turn->session->seeded;
+    CLEANUP(mem_cleanup) struct store_message *messages = rows_of(turn, count, &calls, &none);
+    messages = mem_realloc(messages, (count + 1) * sizeof *messages);
+    messages[count] = (struct store_message){.role = span_of("user"),
+                                             .content = span_of(turn->text),
+                                             .parts = parts.len ? buf_span(&parts) : SPAN_ABSENT,
+                                             .tainted = turn->tainted,
+                                             .created_ms = row.started_ms};
     int64_t job =
-        store_turn_begin(env->store, &row, &message, 1, STORE_DURABLE, on_begun, turn, err);
+        store_turn_begin(env->store, &row, messages, count + 1, STORE_DURABLE, on_begun, turn, err);
     if (job < 0)
         return (int)job;
     turn->transition = (struct turn_transition){.job = job, .next = next};
@@ -205,6 +242,9 @@ static struct store_usage usage_row(const struct chat_usage *usage)
 static bool write_reply(const struct turn *turn, struct buf *out)
 {
     struct span answer = span_of(turn_answer(turn));
+    if (span_starts_with(span_of(turn->session->sender), SESSION_BESIDE))
+        buf_printf(out, SESSION_BESIDE "%s:\n", turn->session->title);
+    size_t heading = out->len;
     size_t room = TURN_REPLY_MAX - FOLLOWS_MAX;
     if (answer.len > room)
         answer.len = room - utf8_incomplete_tail(span_make(answer.data, room));
@@ -220,11 +260,13 @@ static bool write_reply(const struct turn *turn, struct buf *out)
         buf_printf(out, "%s(%s)", out->len ? "\n\n" : "", turn->remark);
     for (size_t i = 0; i < TURN_NOTICES_MAX && turn->notices[i]; i++)
         buf_printf(out, "%sℹ️ %s", out->len ? "\n\n" : "", turn->notices[i]);
+    if (turn->news)
+        buf_printf(out, "%sℹ️ %s", out->len ? "\n\n" : "", turn->news);
     BUF_AUTO allowed = BUF_INIT(FOLLOWS_MAX);
     turn_wait_tell_allowed(turn, &allowed);
     if (allowed.len)
         buf_printf(out, "%sℹ️ %s", out->len ? "\n\n" : "", buf_text(&allowed));
-    if (out->len == 0)
+    if (out->len == heading)
         buf_append_text(out, turn_silence);
     return turn->state != TURN_CANCELLED;
 }
@@ -247,14 +289,19 @@ static int64_t submit_step(struct turn *turn, struct error *err)
 {
     const struct turn_transition *transition = &turn->transition;
     BUF_AUTO calls_json = BUF_INIT(CALLS_JSON_MAX);
+    BUF_AUTO parts = BUF_INIT((CHAT_CALLS_MAX + 1) * PART_LIST_MAX);
     BUF_AUTO reply_text = BUF_INIT(TURN_REPLY_MAX);
     CLEANUP(mem_cleanup)
-    struct store_message *messages = rows_of(turn, transition->new_messages, &calls_json);
+    struct store_message *messages =
+        transition->summary ? summary_row(turn)
+                            : rows_of(turn, transition->new_messages, &calls_json, &parts);
     CLEANUP(mem_cleanup) struct store_tool_call *calls = call_rows_of(turn);
     BUF_AUTO buttons = BUF_INIT(TURN_REPLY_MAX);
     CLEANUP(mem_cleanup) struct store_approval *questions = turn_wait_rows(turn);
     bool waits = transition->state == STORE_TURN_WAITING;
     int64_t inbox[STORE_STEP_ROWS_MAX];
+    struct store_reply files[CHAT_CALLS_MAX];
+    BUF_AUTO file_texts = BUF_INIT(CHAT_CALLS_MAX * TURN_SEND_TEXT_MAX);
     struct store_reply reply = {.channel = optional(turn->terms.reply_channel),
                                 .chat = optional(turn->terms.reply_chat),
                                 .thread = optional(turn->terms.reply_thread)};
@@ -263,11 +310,13 @@ static int64_t submit_step(struct turn *turn, struct error *err)
         .state = transition->state,
         .iteration = turn->iteration,
         .usage = usage_row(&transition->usage),
+        .prompt_tokens = turn->session->prompt_tokens,
         .now_ms = clock_wall_ms(turn->agent->env.clock),
         .messages = messages,
         .message_count = transition->new_messages,
         .calls = calls,
-        .call_count = transition->without_payload ? 0 : turn->call_count,
+        .call_count = transition->without_payload || transition->summary ? 0 : turn->call_count,
+        .files = files,
         .inbox = inbox,
         .inbox_count = taken_numbers(turn, inbox, ARRAY_LEN(inbox)),
         .questions = questions,
@@ -275,6 +324,8 @@ static int64_t submit_step(struct turn *turn, struct error *err)
                               ? turn->question_count + turn->allowed_count
                               : 0,
     };
+    if (step.call_count && (transition->final || transition->state == STORE_TURN_MODEL))
+        step.file_count = turn_send_rows(turn, files, &file_texts);
     if (transition->state == STORE_TURN_FAILED)
         step.error = span_of(turn->error.text);
     if ((transition->final || waits) && reply.channel.data) {
@@ -283,6 +334,8 @@ static int64_t submit_step(struct turn *turn, struct error *err)
         else
             reply.only_if_open = !write_reply(turn, &reply_text);
         reply.kind = waits ? STORE_REPLY_QUESTION : STORE_REPLY_ANSWER;
+        if (turn->news)
+            buf_append_text(&buttons, "[{\"text\":\"🔎 Show it\",\"data\":\"/mcp\"}]");
         reply.buttons = buf_span(&buttons);
         reply.text = buf_span(&reply_text);
         step.reply = &reply;
@@ -379,6 +432,7 @@ static void begin_transition(struct turn *turn, enum store_turn_state state, siz
         .state = state,
         .new_messages = new_messages,
         .final = state >= STORE_TURN_DONE,
+        .summary = turn->transition.summary,
         .usage = turn->unsaved,
         .next = next,
     };
@@ -391,9 +445,20 @@ void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next
     begin_transition(turn, STORE_TURN_MODEL, new_messages, next);
 }
 
+void turn_store_summary(struct turn *turn, turn_next_fn *next)
+{
+    turn->transition.summary = true;
+    begin_transition(turn, STORE_TURN_MODEL, 1, next);
+}
+
 void turn_store_tools(struct turn *turn, turn_next_fn *next)
 {
     begin_transition(turn, turn->question_count ? STORE_TURN_WAITING : STORE_TURN_TOOLS, 1, next);
+}
+
+void turn_store_questions(struct turn *turn, turn_next_fn *next)
+{
+    begin_transition(turn, STORE_TURN_WAITING, 0, next);
 }
 
 void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next)

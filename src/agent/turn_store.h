@@ -17,6 +17,7 @@ struct turn_transition { // a change that is on its way to the disk
     bool final;
     bool resume;             // no change, but that the turn is taken up again
     bool without_payload;    // its messages and calls are too large
+    bool summary;            // its only message is turn::compressing's
     struct chat_usage usage; // that it adds
     turn_next_fn *next;
 };
@@ -27,7 +28,9 @@ int turn_store_begin(struct turn *turn, const struct turn_request *request, turn
                      struct error *err);
 void turn_store_model(struct turn *turn, size_t new_messages, turn_next_fn *next);
 void turn_store_tools(struct turn *turn, turn_next_fn *next);          // with questions, it waits
+void turn_store_questions(struct turn *turn, turn_next_fn *next);      // of calls that have begun
 void turn_store_call(struct turn *turn, const struct turn_call *call); // nobody waits
+void turn_store_summary(struct turn *turn, turn_next_fn *next);
 void turn_store_end(struct turn *turn, size_t new_messages, turn_next_fn *next);
 void turn_store_resume(struct turn *turn, turn_next_fn *next);
 void turn_store_forget(struct turn *turn);

@@ -62,7 +62,7 @@ bool session_taint(const struct agent_session *session, char why[TURN_TAINT_MAX]
         if (call)
             snprintf(why, TURN_TAINT_MAX, "tainted by %.64s of call %zu", tool_of(call, &target),
                      number);
-        else if (history->messages[i].role == CHAT_USER)
+        else if (history->messages[i].role == CHAT_USER && !history->messages[i].summary)
             snprintf(why, TURN_TAINT_MAX, "tainted by a message that was quoted or forwarded");
         else
             snprintf(why, TURN_TAINT_MAX, "tainted by what was said before");
@@ -129,7 +129,7 @@ static bool was_read(const struct turn *turn, struct span url)
         const struct chat_call *call = call_of(history, i, &number);
         bool found = message->role == CHAT_TOOL && strncmp(text, "error: ", 7) != 0 && call &&
                      is_web_tool(tool_of(call, &target));
-        bool said = message->role == CHAT_USER && !message->tainted;
+        bool said = message->role == CHAT_USER && !message->tainted && !message->summary;
         if ((found || said) && stands_in(text, url))
             return true;
     }

@@ -6,6 +6,10 @@
 #include "llm/origin.h"
 #include "store/turn_terms.h"
 
+// What would outlive it, reach a person, or begin more of its kind.
+const char turn_child_withheld[] =
+    "delegate_task clarify memory remember skill_manage cronjob cronjob_manage send_message";
+
 static char *copy(struct span span)
 {
     return span.data ? mem_strndup(span.data, span.len) : NULL;
@@ -15,6 +19,7 @@ void turn_terms_init(struct turn_terms *terms, const struct store_turn_terms *fr
 {
     *terms = (struct turn_terms){
         .origin = copy(from->origin),
+        .parent = copy(from->parent),
         .slot = copy(from->slot),
         .model = copy(from->model),
         .tools = copy(from->tools),
@@ -34,6 +39,7 @@ void turn_terms_init(struct turn_terms *terms, const struct store_turn_terms *fr
 void turn_terms_finish(struct turn_terms *terms)
 {
     free(terms->origin);
+    free(terms->parent);
     free(terms->slot);
     free(terms->model);
     free(terms->tools);

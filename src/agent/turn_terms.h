@@ -8,6 +8,7 @@ struct store_turn_terms;
 // A copy of struct store_turn_terms.
 struct turn_terms {
     char *origin;
+    char *parent; // NULL: no turn began it
     char *slot;
     char *model;                                     // NULL: not pinned
     char *tools;                                     // NULL: all
@@ -17,6 +18,8 @@ struct turn_terms {
     int priority;                                    // enum chat_priority
     bool unattended, interactive;
 };
+
+extern const char turn_child_withheld[]; // tools that no child has
 
 void turn_terms_init(struct turn_terms *terms, const struct store_turn_terms *from);
 void turn_terms_finish(struct turn_terms *terms);

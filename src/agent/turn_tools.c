@@ -1,9 +1,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/turn.h"
+#include "agent/part_list.h"
 #include "agent/turn_log.h"
+#include "agent/turn_send.h"
 #include "agent/turn_taint.h"
+#include "agent/turn_wait.h"
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -29,7 +31,7 @@ void turn_call_judge(struct turn_call *call, enum approval_verdict verdict)
     const struct chat_call *asking = &turn_asking_message(turn)->calls[call->ordinal];
     struct tool_target target;
     tool_target_find(turn->tools, asking->name, span_of(asking->arguments), &target);
-    if (!target.entry)
+    if (!target.entry || turn->agent->env.replays)
         return;
     char taint[TURN_TAINT_MAX];
     bool tainted = turn_taint(turn, taint);
@@ -68,19 +70,41 @@ static const char *name_of(const struct turn_call *call)
     return turn_asking_message(call->turn)->calls[call->ordinal].name;
 }
 
+static const char *id_of(const struct turn_call *call)
+{
+    return turn_asking_message(call->turn)->calls[call->ordinal].id;
+}
+
 static void go_on(struct turn *turn);
+
+// It goes on when that is answered, and until then nothing of it runs here.
+static void on_question(struct turn_call *call, struct span asks)
+{
+    call->run = 0;
+    call->asked++;
+    call->asks = mem_strndup(asks.data, asks.len);
+    if (!call->turn->starting)
+        go_on(call->turn);
+}
 
 static void on_end(void *context, const struct tool_result *result)
 {
     struct turn_call *call = context;
     struct turn *turn = call->turn;
+    if (result->asks) {
+        on_question(call, result->text);
+        return;
+    }
+    CLEANUP(mem_cleanup)
+    char *unsent = result->failed ? NULL : turn_send_refusal(call, result->text);
+    struct span text = unsent ? span_of(unsent) : result->text;
     call->run = 0;
     call->ended = true;
-    call->failed = result->failed;
+    call->failed = result->failed || unsent;
     call->tainted = call->tainted || result->tainted;
-    call->result = result->failed
-                       ? mem_printf("error: %.*s", (int)result->text.len, result->text.data)
-                       : mem_strndup(result->text.data, result->text.len);
+    call->result = call->failed ? mem_printf("error: %.*s", (int)text.len, text.data)
+                                : mem_strndup(text.data, text.len);
+    turn_parts_keep(call, result);
     turn_marks_ended(call);
     if (call->tainted)
         turn_log_taint(call);
@@ -90,8 +114,9 @@ static void on_end(void *context, const struct tool_result *result)
         turn_store_call(turn, call);
     turn_report(turn, (struct turn_event){.kind = TURN_EVENT_RESULT,
                                           .name = name_of(call),
-                                          .failed = result->failed,
-                                          .text = result->text});
+                                          .call_id = id_of(call),
+                                          .failed = call->failed,
+                                          .text = text});
     if (!turn->starting)
         go_on(turn);
 }
@@ -124,6 +149,10 @@ static void begin_call(struct turn_call *call)
     const struct chat_call *asked = &turn_asking_message(turn)->calls[call->ordinal];
     int64_t limit_ms = turn_limit_ms(turn);
     const struct agent_session *session = turn->session;
+    struct turn_call_id id;
+    turn_call_identify(turn, call->ordinal, &id);
+    // A caller of the API waits for an answer, and takes no question for one.
+    bool is_alone = turn->terms.unattended || strcmp(turn->terms.origin, "api") == 0;
     CLEANUP(mem_cleanup)
     char *chat = mem_printf("%s\n%s\n%s", session->channel, session->chat, session->sender);
     struct tool_call_context on_behalf = {
@@ -136,17 +165,22 @@ static void begin_call(struct turn_call *call)
         .approved = call->approved,
         .unattended = turn->terms.unattended,
         .tainted = turn_is_tainted(turn),
+        .call = is_alone || call->asked >= TURN_CALL_QUESTIONS_MAX ? NULL : id.code,
+        .key = id.code,
+        .reply = call->reply,
+        .words = call->words,
     };
     turn_report(turn, (struct turn_event){.kind = TURN_EVENT_CALL,
                                           .name = asked->name,
+                                          .call_id = asked->id,
                                           .arguments = asked->arguments});
-    if (refuse(call))
+    if (call->reply == TOOL_BEGINS && refuse(call)) // else it had begun
         return;
     turn_marks_begin(call);
     on_behalf.tainted = on_behalf.tainted || call->tainted;
     tool_run_id run = toolbox_run(turn->agent->env.toolbox, turn->tools, &on_behalf, asked->name,
                                   span_of(asked->arguments), on_end, call);
-    if (!call->ended)
+    if (!call->ended && !call->asks)
         call->run = run;
 }
 
@@ -170,7 +204,7 @@ static void go_on(struct turn *turn)
     for (size_t i = 0; i < turn->call_count; i++)
         if (turn->calls[i].run)
             return;
-    if (!turn_files_compare(turn, run_compared) && turn->calls_left == 0)
+    if (!turn_files_compare(turn, run_compared))
         turn_marks_keep(turn, turn->calls_ended);
 }
 
@@ -201,7 +235,8 @@ void turn_calls_interrupt(struct turn *turn)
         struct turn_call *call = &turn->calls[i];
         if (call->ended)
             continue;
-        bool begun = toolbox_cancel(turn->agent->env.toolbox, call->run) || call->maybe_begun;
+        bool begun =
+            toolbox_cancel(turn->agent->env.toolbox, call->run) || call->maybe_begun || call->asks;
         call->result = mem_strdup(begun ? interrupted : not_begun);
         call->run = 0;
         call->ended = call->failed = call->interrupted = true;
@@ -236,7 +271,10 @@ void turn_calls_append_results(struct turn *turn)
     struct chat_history *history = &turn->session->history;
     for (size_t i = 0; i < turn->call_count; i++) {
         chat_history_append_result(history, ids[i], turn->calls[i].result, turn->calls[i].tainted);
-        history->messages[history->count - 1].at_ms = clock_wall_ms(turn->agent->env.clock);
+        struct chat_message *message = &history->messages[history->count - 1];
+        message->at_ms = clock_wall_ms(turn->agent->env.clock);
+        if (turn->calls[i].parts)
+            part_list_read(span_of(turn->calls[i].parts), &message->parts);
     }
 }
 
@@ -245,7 +283,10 @@ void turn_calls_finish(struct turn *turn)
     for (size_t i = 0; i < turn->call_count; i++) {
         toolbox_cancel(turn->agent->env.toolbox, turn->calls[i].run);
         free(turn->calls[i].result);
+        free(turn->calls[i].parts);
         free(turn->calls[i].bound);
+        free(turn->calls[i].asks);
+        free(turn->calls[i].words);
     }
     free(STEAL(turn->marks_note));
     free(turn->calls);
@@ -268,6 +309,8 @@ uint64_t turn_calls_fingerprint(const struct turn *turn)
         hash = hash_text(hash, asking->calls[i].name);
         hash = hash_text(hash, asking->calls[i].arguments);
         hash = hash_text(hash, turn->calls[i].result);
+        if (turn->calls[i].parts)
+            hash = hash_text(hash, turn->calls[i].parts);
     }
     return hash;
 }

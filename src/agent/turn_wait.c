@@ -1,8 +1,9 @@
+#include "agent/turn_wait.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/turn.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/utf8.h"
@@ -36,6 +37,9 @@ static const char denied[] =
 static const char expired[] = "not run: the user was asked and did not answer in time";
 static const char no_answer[] = "the user does not want to answer this, or cannot";
 static const char no_time[] = "the user was asked and did not answer in time";
+const char turn_asked_result[] =
+    "it asked the user something, and was stopped before that was answered; it may have had an "
+    "effect";
 static const char not_the_same[] = "not run: this is not the call that was approved";
 
 // White space between JSON's tokens means nothing; on one line, no arguments end the block of code.
@@ -85,7 +89,7 @@ void turn_call_identify(const struct turn *turn, size_t ordinal, struct turn_cal
 {
     char place[64], hex[SHA256_HEX_SIZE];
     struct sha256 hash;
-    hash_call(&turn_asking_message(turn)->calls[ordinal], ret->hash);
+    hash_call(&turn_asking_message(turn)->calls[ordinal % STORE_QUESTION_STEP], ret->hash);
     snprintf(place, sizeof place, " %d %zu ", turn->iteration, ordinal);
     sha256_init(&hash);
     sha256_add(&hash, span_of(turn->name));
@@ -95,16 +99,15 @@ void turn_call_identify(const struct turn *turn, size_t ordinal, struct turn_cal
     snprintf(ret->code, sizeof ret->code, "%.8s", hex);
 }
 
-static struct turn_question question_of(const struct turn *turn, size_t ordinal)
+// What is shown; the hash is of the call as it was made.
+static struct turn_question make_question(const struct turn *turn, size_t ordinal, const char *name,
+                                          struct span arguments, const char *why)
 {
-    const struct chat_call *call = &turn_asking_message(turn)->calls[ordinal];
     const struct agent_env *env = &turn->agent->env;
-    struct tool_target target; // what is shown; the hash is of the call as it was made
-    tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
     struct turn_question q = {.ordinal = (int)ordinal,
-                              .name = mem_strdup(target.entry->name),
-                              .arguments = mem_strndup(target.arguments.data, target.arguments.len),
-                              .why = mem_strdup(turn->calls[ordinal].judgement.why),
+                              .name = mem_strdup(name),
+                              .arguments = mem_strndup(arguments.data, arguments.len),
+                              .why = mem_strdup(why),
                               .expires_ms = clock_wall_ms(env->clock) + env->config->approval_ms};
     struct turn_call_id id;
     turn_call_identify(turn, ordinal, &id);
@@ -112,12 +115,20 @@ static struct turn_question question_of(const struct turn *turn, size_t ordinal)
     memcpy(q.hash, id.hash, sizeof q.hash);
     CLEANUP(clarify_finish) struct clarification asked = {0};
     BUF_AUTO text = BUF_INIT(CLARIFY_TEXT_MAX);
-    if (strcmp(q.name, clarify_tool_name) == 0 &&
-        clarify_read(target.arguments, &asked, NULL) == 0) {
+    if (strcmp(q.name, clarify_tool_name) == 0 && clarify_read(arguments, &asked, NULL) == 0) {
         clarify_write(&asked, &text);
         q.asks = buf_take_text(&text);
     }
     return q;
+}
+
+static struct turn_question question_of(const struct turn *turn, size_t ordinal)
+{
+    const struct chat_call *call = &turn_asking_message(turn)->calls[ordinal];
+    struct tool_target target;
+    tool_target_find(turn->tools, call->name, span_of(call->arguments), &target);
+    return make_question(turn, ordinal, target.entry->name, target.arguments,
+                         turn->calls[ordinal].judgement.why);
 }
 
 void turn_wait_prepare(struct turn *turn)
@@ -138,6 +149,22 @@ void turn_wait_prepare(struct turn *turn)
     for (size_t i = 0; i < turn->call_count; i++)
         if (turn->calls[i].allowed)
             turn->questions[turn->question_count + turn->allowed_count++] = question_of(turn, i);
+}
+
+// One for which there is no room is not asked, and its call hears that nobody has answered.
+void turn_wait_prepare_running(struct turn *turn)
+{
+    turn_wait_finish(turn);
+    turn->questions = mem_alloc(turn->call_count * sizeof *turn->questions);
+    for (size_t i = 0;
+         i < turn->call_count && turn->question_count < QUESTIONS_MAX && has_room_for_buttons(turn);
+         i++) {
+        const struct turn_call *call = &turn->calls[i];
+        if (!call->ended)
+            turn->questions[turn->question_count++] =
+                make_question(turn, i + (size_t)call->asked * STORE_QUESTION_STEP,
+                              clarify_tool_name, span_of(call->asks), "");
+    }
 }
 
 void turn_wait_finish(struct turn *turn)
@@ -207,9 +234,18 @@ static void write_question(const struct turn_question *question, struct buf *tex
     clarify_write_buttons(&asked, question->code, buttons);
 }
 
+// What the model said with its calls stands in the first message that asks about them.
+static bool is_first(const struct turn *turn)
+{
+    for (size_t i = 0; i < turn->call_count; i++)
+        if (turn->calls[i].asked > 1 || turn->calls[i].reply != TOOL_BEGINS)
+            return false;
+    return true;
+}
+
 void turn_wait_write(const struct turn *turn, struct buf *text, struct buf *buttons)
 {
-    const char *said = turn_asking_message(turn)->text;
+    const char *said = is_first(turn) ? turn_asking_message(turn)->text : NULL;
     struct span before = span_of(said ? said : "");
     if (before.len > SAID_BEFORE_MAX)
         before.len =
@@ -241,15 +277,35 @@ static void end_call(struct turn_call *call, char *result)
     call->turn->calls_left--;
 }
 
+// To what a call asked while it ran. It goes on, unless the program was stopped in it meanwhile.
+static void take_reply(struct turn_call *call, const struct store_approval *row, bool same)
+{
+    call->asked = row->ordinal / STORE_QUESTION_STEP;
+    if (!call->turn->waited)
+        return;
+    bool answered = row->state == STORE_APPROVAL_ANSWERED && same;
+    call->reply = answered                              ? TOOL_ANSWERED
+                  : row->state == STORE_APPROVAL_DENIED ? TOOL_DENIED
+                                                        : TOOL_UNANSWERED;
+    free(STEAL(call->words));
+    if (answered)
+        call->words = mem_strndup(row->answer.data, row->answer.len);
+}
+
 static bool on_approval(void *context, const struct store_approval *row)
 {
     struct turn *turn = context;
     char hash[SHA256_HEX_SIZE];
-    if (row->ordinal < 0 || (size_t)row->ordinal >= turn->call_count)
+    int ordinal = row->ordinal % STORE_QUESTION_STEP;
+    if (ordinal < 0 || (size_t)ordinal >= turn->call_count)
         return true;
-    struct turn_call *call = &turn->calls[row->ordinal];
-    hash_call(&turn_asking_message(turn)->calls[row->ordinal], hash);
+    struct turn_call *call = &turn->calls[ordinal];
+    hash_call(&turn_asking_message(turn)->calls[ordinal], hash);
     bool same = span_is(row->hash, hash);
+    if (row->ordinal >= STORE_QUESTION_STEP) {
+        take_reply(call, row, same);
+        return true;
+    }
     call->approved = row->state == STORE_APPROVAL_APPROVED && same;
     if (call->approved && row->files.len)
         call->bound = mem_strndup(row->files.data, row->files.len);

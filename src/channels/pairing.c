@@ -58,11 +58,15 @@ bool pairing_is_live(const struct pairing *pairing, struct json_value entry)
 
 bool pairing_is_approved(const struct pairing *pairing, struct span user, struct error *err)
 {
-    PAIRING_FILE_AUTO approved = {0};
-    FD_AUTO fd = -1;
-    return pairing_open(pairing, PAIRING_UNLOCKED, &fd, err) == 0 &&
-           pairing_file_load(pairing, fd, pairing_approved, &approved, err) == 0 &&
-           json_type(pairing_file_find(&approved, user)) != JSON_ABSENT;
+    bool found = false;
+    for (enum pairing_place place = 0; place < PAIRING_PLACES && !found; place++) {
+        PAIRING_FILE_AUTO approved = {0};
+        FD_AUTO fd = -1;
+        found = pairing_open(pairing, place, PAIRING_UNLOCKED, &fd, err) == 0 &&
+                pairing_file_load(pairing, fd, pairing_approved, &approved, err) == 0 &&
+                json_type(pairing_file_find(&approved, user)) != JSON_ABSENT;
+    }
+    return found;
 }
 
 /* Limits */
@@ -201,7 +205,7 @@ int pairing_request(const struct pairing *pairing, struct span user, struct span
     char code[PAIRING_CODE_LENGTH + 1] = "", key[KEY_SIZE];
     if (user.len == 0 || user.len > USER_MAX)
         return error_set(err, -EINVAL, "a user's id has 1 to %d bytes", USER_MAX);
-    int r = pairing_open(pairing, PAIRING_LOCK_TRY, &fd, err);
+    int r = pairing_open(pairing, PAIRING_OWN, PAIRING_LOCK_TRY, &fd, err);
     if (r == -EAGAIN)
         return 1; // for the moment it takes to approve somebody
     if (r == 0)
@@ -381,7 +385,7 @@ int pairing_approve(const struct pairing *pairing, struct span code, struct buf 
     for (size_t i = 0; i < code.len && i < capitals.max; i++)
         buf_append_char(&capitals, code.data[i] >= 'a' && code.data[i] <= 'z' ? code.data[i] - 32
                                                                               : code.data[i]);
-    int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
+    int r = pairing_open(pairing, PAIRING_OWN, PAIRING_LOCK_WAIT, &fd, err);
     if (r == 0)
         r = pairing_file_load(pairing, fd, pairing_limits, &limits, err);
     if (r == 0)
@@ -402,10 +406,11 @@ int pairing_approve(const struct pairing *pairing, struct span code, struct buf 
                  : refuse_code(pairing, fd, &limits, err);
 }
 
-int pairing_revoke(const struct pairing *pairing, struct span user, struct error *err)
+static int revoke(const struct pairing *pairing, enum pairing_place place, struct span user,
+                  struct error *err)
 {
     FD_AUTO fd = -1;
-    int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
+    int r = pairing_open(pairing, place, PAIRING_LOCK_WAIT, &fd, err);
     PAIRING_EDIT_AUTO edit = {
         .pairing = pairing, .fd = fd, .kind = pairing_approved, .keep = keep_others, .key = user};
     if (r == 0)
@@ -419,10 +424,17 @@ int pairing_revoke(const struct pairing *pairing, struct span user, struct error
     return pairing_edit_save(&edit, true, err);
 }
 
+int pairing_revoke(const struct pairing *pairing, struct span user, struct error *err)
+{
+    int other = revoke(pairing, PAIRING_OTHER, user, err);
+    int r = other == 0 || other == -ENOENT ? revoke(pairing, PAIRING_OWN, user, err) : other;
+    return r == -ENOENT ? other : r; // in one of the two is enough
+}
+
 int pairing_clear_pending(const struct pairing *pairing, struct error *err)
 {
     FD_AUTO fd = -1;
-    int r = pairing_open(pairing, PAIRING_LOCK_WAIT, &fd, err);
+    int r = pairing_open(pairing, PAIRING_OWN, PAIRING_LOCK_WAIT, &fd, err);
     PAIRING_EDIT_AUTO edit = {.pairing = pairing, .fd = fd, .kind = pairing_pending};
     if (r == 0)
         r = pairing_edit_begin(&edit, err);

@@ -43,13 +43,33 @@ static int make_directory(const char *home, int *ret_fd)
     return r;
 }
 
-int pairing_open(const struct pairing *pairing, enum pairing_lock lock, int *ret_fd,
-                 struct error *err)
+static bool has_files(const struct pairing *pairing, int directory_fd)
+{
+    const char *const kinds[] = {pairing_approved, pairing_pending};
+    bool found = false;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        CLEANUP(mem_cleanup) char *name = mem_printf("%s-%s.json", pairing->platform, kinds[i]);
+        found = found || faccessat(directory_fd, name, F_OK, 0) == 0;
+    }
+    return found;
+}
+
+int pairing_open(const struct pairing *pairing, enum pairing_place place, enum pairing_lock lock,
+                 int *ret_fd, struct error *err)
 {
     FD_AUTO fd = -1;
+    FD_AUTO newer = -1;
     int r = open_directory(pairing->home, "pairing", &fd);
-    if (r == -ENOENT) // where newer hermes-agents begin
-        r = open_directory(pairing->home, "platforms/pairing", &fd);
+    bool is_newer = open_directory(pairing->home, "platforms/pairing", &newer) == 0 &&
+                    (r == -ENOENT || has_files(pairing, newer));
+    if (is_newer != (place == PAIRING_OTHER)) {
+        r = newer < 0 ? -ENOENT : 0;
+        fd_close(&fd);
+        fd = newer;
+        newer = -1;
+    }
+    if (r == -ENOENT && place == PAIRING_OTHER)
+        lock = PAIRING_UNLOCKED;
     if (r == -ENOENT && lock != PAIRING_UNLOCKED)
         r = make_directory(pairing->home, &fd);
     if (r == -ENOENT && lock == PAIRING_UNLOCKED)

@@ -8,11 +8,16 @@
 enum pairing_lock { PAIRING_UNLOCKED, PAIRING_LOCK_WAIT, PAIRING_LOCK_TRY };
 
 /*
- * The directory. Only with a lock it is made when it is missing; without, *ret_fd is then -1 and
- * all files read as empty. -EAGAIN: PAIRING_LOCK_TRY, and somebody else has it.
+ * The directory: pairing/ of the home, or platforms/pairing/ where the platform's files are there,
+ * as newer hermes-agents have them beside an empty pairing/. Codes are given by that one only; who
+ * was approved in the other one stays so (PAIRING_OTHER).
+ *
+ * Only with a lock it is made when it is missing; without, and always for the other one, *ret_fd is
+ * then -1 and all files read as empty. -EAGAIN: PAIRING_LOCK_TRY, and somebody else has it.
  */
-int pairing_open(const struct pairing *pairing, enum pairing_lock lock, int *ret_fd,
-                 struct error *err);
+enum pairing_place { PAIRING_OWN, PAIRING_OTHER, PAIRING_PLACES };
+int pairing_open(const struct pairing *pairing, enum pairing_place place, enum pairing_lock lock,
+                 int *ret_fd, struct error *err);
 
 struct pairing_file {
     char name[80];

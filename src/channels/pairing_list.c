@@ -78,23 +78,20 @@ static void append_pending(const struct pairing *pairing, const struct pairing_f
         buf_printf(out, "Nobody is waiting for approval on %s.\n\n", pairing->platform);
 }
 
+// *any: a line of them is there already.
 static void append_approved(const struct pairing *pairing, const struct pairing_file *approved,
-                            struct buf *out)
+                            bool *any, struct buf *out)
 {
     struct json_iter it = json_iter_init(json_root(&approved->doc));
     struct request request;
     char when[CLOCK_TEXT_SIZE];
-    bool any = false;
     while (next(pairing, &it, true, &request)) {
-        if (!any)
+        if (!*any)
             buf_printf(out, "%-16s  %-20s  %s\n", "APPROVED", "SINCE", "NAME");
-        any = true;
+        *any = true;
         buf_printf(out, "%-16s  %-20s  %s\n", request.user,
                    request.at_ms ? clock_format_utc(request.at_ms, when) : "-", request.name);
     }
-    if (!any)
-        buf_printf(out, "Nobody is approved on %s; the configuration may allow users too.\n",
-                   pairing->platform);
 }
 
 static void write_time(struct node object, const char *name, int64_t ms)
@@ -103,12 +100,11 @@ static void write_time(struct node object, const char *name, int64_t ms)
     node_add_text(object, name, ms ? clock_format_utc(ms, text) : NULL);
 }
 
-static void write_requests(struct node root, const struct pairing *pairing,
+static void write_requests(struct node rows, const struct pairing *pairing,
                            const struct pairing_file *file, bool approved)
 {
     struct json_iter it = json_iter_init(json_root(&file->doc));
     struct request request;
-    struct node rows = node_add_array(root, approved ? "approved" : "pending");
     while (next(pairing, &it, approved, &request)) {
         struct node row = node_add_object(rows, NULL);
         if (!approved)
@@ -123,10 +119,17 @@ int pairing_list(const struct pairing *pairing, bool json, struct buf *out, stru
 {
     PAIRING_FILE_AUTO pending = {0};
     PAIRING_FILE_AUTO approved = {0};
+    PAIRING_FILE_AUTO elsewhere = {0};
     PAIRING_FILE_AUTO limits = {0};
     FD_AUTO fd = -1;
+    FD_AUTO other_fd = -1;
     char until[CLOCK_TEXT_SIZE];
-    int r = pairing_open(pairing, PAIRING_UNLOCKED, &fd, err);
+    bool any = false;
+    int r = pairing_open(pairing, PAIRING_OWN, PAIRING_UNLOCKED, &fd, err);
+    if (r == 0)
+        r = pairing_open(pairing, PAIRING_OTHER, PAIRING_UNLOCKED, &other_fd, err);
+    if (r == 0)
+        r = pairing_file_load(pairing, other_fd, pairing_approved, &elsewhere, err);
     if (r == 0)
         r = pairing_file_load(pairing, fd, pairing_pending, &pending, err);
     if (r == 0)
@@ -140,15 +143,21 @@ int pairing_list(const struct pairing *pairing, bool json, struct buf *out, stru
         DOCUMENT_AUTO doc = DOCUMENT_INIT(LIST_MEMORY_MAX);
         struct node root = document_object(&doc);
         node_add_text(root, "platform", pairing->platform);
-        write_requests(root, pairing, &pending, false);
-        write_requests(root, pairing, &approved, true);
+        write_requests(node_add_array(root, "pending"), pairing, &pending, false);
+        struct node rows = node_add_array(root, "approved");
+        write_requests(rows, pairing, &approved, true);
+        write_requests(rows, pairing, &elsewhere, true);
         write_time(root, "locked_until", until_ms);
         document_print(&doc, out, NULL);
         buf_append_char(out, '\n');
         return 0;
     }
     append_pending(pairing, &pending, out);
-    append_approved(pairing, &approved, out);
+    append_approved(pairing, &approved, &any, out);
+    append_approved(pairing, &elsewhere, &any, out);
+    if (!any)
+        buf_printf(out, "Nobody is approved on %s; the configuration may allow users too.\n",
+                   pairing->platform);
     if (until_ms)
         buf_printf(out, "\nAfter %d wrong codes none is accepted until %s.\n", PAIRING_FAILURES_MAX,
                    clock_format_utc(until_ms, until));

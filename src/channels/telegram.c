@@ -32,14 +32,15 @@ const struct option telegram_options[] = {
      .flags = OPTION_SECRET,
      .help = "the bot's token, from @BotFather; without one there is no Telegram"},
     {.key = "platforms.telegram.extra.base_url",
-     .aliases = "gateway.platforms.telegram.extra.base_url",
+     .aliases = "telegram.extra.base_url,gateway.platforms.telegram.extra.base_url",
      .type = OPTION_STRING,
      .offset = FIELD(base_url),
      .env = "TELEGRAM_API_BASE",
      .fallback = "https://api.telegram.org",
      .help = "the Bot API's address, such as your own server's"},
     {.key = "platforms.telegram.extra.allow_from",
-     .aliases = "telegram.allowed_users,gateway.platforms.telegram.extra.allow_from",
+     .aliases = "telegram.allowed_users,telegram.extra.allow_from,"
+                "gateway.platforms.telegram.extra.allow_from",
      .type = OPTION_LIST,
      .offset = FIELD(allowed_users),
      .env = "TELEGRAM_ALLOWED_USERS,GATEWAY_ALLOWED_USERS",
@@ -51,6 +52,56 @@ const struct option telegram_options[] = {
      .env = "TELEGRAM_ALLOW_ALL_USERS,GATEWAY_ALLOW_ALL_USERS",
      .fallback = "false",
      .help = "answer everybody"},
+    {.key = "platforms.telegram.extra.group_allowed_chats",
+     .aliases = "telegram.allowed_chats,telegram.group_allowed_chats",
+     .type = OPTION_LIST,
+     .offset = FIELD(group_chats),
+     .env = "TELEGRAM_GROUP_ALLOWED_CHATS,TELEGRAM_ALLOWED_CHATS",
+     .help = "numeric ids of the groups that are answered; \"*\": all; none: private chats only"},
+    {.key = "platforms.telegram.extra.group_allow_from",
+     .aliases = "telegram.group_allowed_users",
+     .type = OPTION_LIST,
+     .offset = FIELD(group_users),
+     .env = "TELEGRAM_GROUP_ALLOWED_USERS",
+     .help = "users who get answers in these groups, besides those of allow_from"},
+    {.key = "telegram.require_mention",
+     .aliases = "platforms.telegram.extra.require_mention",
+     .type = OPTION_BOOL,
+     .offset = FIELD(require_mention),
+     .env = "TELEGRAM_REQUIRE_MENTION",
+     .fallback = "false",
+     .help = "in groups answer only what names the bot, or replies to it"},
+    {.key = "telegram.reactions",
+     .type = OPTION_BOOL,
+     .offset = FIELD(reactions),
+     .env = "TELEGRAM_REACTIONS",
+     .fallback = "false",
+     .help = "show at a message that it is worked on, and how that ended"},
+    {.key = "telegram.free_response_chats",
+     .type = OPTION_LIST,
+     .offset = FIELD(free_chats),
+     .env = "TELEGRAM_FREE_RESPONSE_CHATS",
+     .help = "groups where that is not needed"},
+    {.key = "telegram.mention_patterns",
+     .type = OPTION_LIST,
+     .offset = FIELD(mention_patterns),
+     .env = "TELEGRAM_MENTION_PATTERNS",
+     .help = "regular expressions that name the bot as well, in any case"},
+    {.key = "telegram.ignored_threads",
+     .type = OPTION_LIST,
+     .offset = FIELD(ignored_threads),
+     .env = "TELEGRAM_IGNORED_THREADS",
+     .help = "topics of groups that are not answered"},
+    {.key = "platforms.telegram.home_channel.chat_id",
+     .type = OPTION_STRING,
+     .offset = FIELD(home_chat),
+     .env = "TELEGRAM_HOME_CHANNEL",
+     .help = "number of the chat for what no chat asked for; /sethome takes precedence"},
+    {.key = "platforms.telegram.home_channel.thread_id",
+     .type = OPTION_STRING,
+     .offset = FIELD(home_thread),
+     .env = "TELEGRAM_CRON_THREAD_ID,TELEGRAM_HOME_CHANNEL_THREAD_ID",
+     .help = "number of its topic"},
     {.key = "unauthorized_dm_behavior",
      .type = OPTION_STRING,
      .offset = FIELD(strangers),
@@ -71,6 +122,13 @@ const struct option telegram_options[] = {
      .min = 100,
      .max = 60000,
      .help = "time between edits of a growing message; Telegram refuses less than 1s"},
+    {.key = "display.tool_progress",
+     .type = OPTION_STRING,
+     .offset = FIELD(tool_progress),
+     .fallback = "off",
+     .choices = "off,new,all,verbose,log",
+     .help = "calls of tools that Telegram shows while a turn runs; new: when it is another tool, "
+             "verbose: with what it is given; off, log: none"},
     {.key = "platforms.telegram.extra.poll_timeout",
      .type = OPTION_DURATION,
      .offset = FIELD(poll_timeout_ms),
@@ -87,7 +145,8 @@ const struct option telegram_options[] = {
      .max = 60000,
      .help = "how long to wait for the rest of a long text that comes in pieces"},
     {.key = "platforms.telegram.extra.disable_link_previews",
-     .aliases = "gateway.platforms.telegram.extra.disable_link_previews",
+     .aliases = "telegram.extra.disable_link_previews,"
+                "gateway.platforms.telegram.extra.disable_link_previews",
      .type = OPTION_BOOL,
      .offset = FIELD(disable_link_previews),
      .fallback = "true",
@@ -114,6 +173,12 @@ static void start_when_ready(void *context)
     telegram_poll_start(telegram);
     telegram_hello_start(telegram);
     telegram_send_soon(telegram);
+}
+
+static void on_event(void *context, const struct turn_event *event)
+{
+    telegram_react_event(context, event);
+    telegram_stream_event(context, event);
 }
 
 static void on_outbox(void *context)
@@ -224,12 +289,16 @@ int telegram_create(const struct telegram_env *env, struct telegram **ret_telegr
     list_init(&telegram->deliveries);
     list_init(&telegram->streams);
     list_init(&telegram->pressed);
+    list_init(&telegram->fetches);
+    list_init(&telegram->reactions);
     add_metrics(telegram);
     telegram->channel = (struct dispatcher_channel){
         .name = "telegram",
         .cut_wait_ms = env->config->split_delay_ms,
-        .on_event = telegram_stream_event,
+        .on_event = on_event,
         .on_outbox = on_outbox,
+        .fetch = telegram_fetch,
+        .leave = telegram_fetch_leave,
     };
     dispatcher_attach(env->dispatcher, &telegram->channel, telegram);
     telegram->starter = loop_defer(env->loop, start_when_ready, telegram);
@@ -249,6 +318,8 @@ void telegram_destroy(struct telegram *telegram)
     telegram_send_stop(telegram);
     telegram_chats_stop(telegram);
     telegram_press_stop(telegram);
+    telegram_fetch_stop(telegram);
+    telegram_react_stop(telegram);
     telegram_api_stop(telegram);
     free(telegram->token);
     free(telegram->api);

@@ -26,12 +26,17 @@ struct telegram_config {
     const char *base_url;             // of the Bot API, without "/bot<token>"
     struct option_list allowed_users; // numeric ids; "*" is everybody
     bool allow_all;
+    // Of groups: which are answered, who else in them, and where a mention is needed for that.
+    struct option_list group_chats, group_users, free_chats, ignored_threads, mention_patterns;
+    bool require_mention, reactions;
     const char *strangers; // "auto", "pair", "ignore"
     bool streaming;
-    int64_t edit_interval_ms; // between two edits of one message, at least
-    int64_t poll_timeout_ms;  // how long the server may hold a getUpdates
-    int64_t split_delay_ms;   // how long the rest of a cut text is waited for
+    const char *tool_progress; // "off", "new", "all", "verbose", "log": of calls, while a turn runs
+    int64_t edit_interval_ms;  // between two edits of one message, at least
+    int64_t poll_timeout_ms;   // how long the server may hold a getUpdates
+    int64_t split_delay_ms;    // how long the rest of a cut text is waited for
     bool disable_link_previews;
+    const char *home_chat, *home_thread; // the home channel, until /sethome; NULL: none
 };
 
 extern const struct option telegram_options[];

@@ -111,5 +111,5 @@ void telegram_access_refuse(struct telegram *telegram, const struct telegram_upd
              remember(telegram->elsewhere, &telegram->elsewhere_count, update->chat, now_ms,
                       INT64_MAX))
         LOG_EVENT(LOG_WARNING, "telegram.not_private", "", LOG_NUMBER("chat", update->chat),
-                  LOG_TEXT("done", "ignored: only private chats are answered"));
+                  LOG_TEXT("done", "ignored: it is not in group_allowed_chats"));
 }

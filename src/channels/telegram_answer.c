@@ -50,6 +50,8 @@ static enum telegram_outcome classify(int code, bool described, const char *desc
         return TELEGRAM_UNAUTHORIZED;
     if (code == 429)
         return TELEGRAM_LIMITED;
+    if (code == 413) // also of somebody in between: it is no better the next time
+        return TELEGRAM_TOO_LONG;
     if (code < 400 || code >= 500 || !described)
         return TELEGRAM_UNAVAILABLE;
     if (code == 409)

@@ -101,8 +101,8 @@ telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegr
                                   telegram_answer_fn *fn, void *context)
 {
     static const struct http_handler handler = {on_head, on_body, on_done};
-    static const char *const headers[] = {"Content-Type: application/json",
-                                          "User-Agent: hermes/" HERMES_VERSION, NULL};
+    const char *const headers[] = {ask->type ? ask->type : "Content-Type: application/json",
+                                   "User-Agent: hermes/" HERMES_VERSION, NULL};
     CLEANUP(mem_cleanup) char *url = mem_printf("%s%s", telegram->api, ask->method);
     struct error err = ERROR_INIT;
     struct call *call = mem_new(struct call);
@@ -120,6 +120,8 @@ telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegr
         .url = url,
         .headers = headers,
         .body = ask->body,
+        .body_parts = ask->parts,
+        .body_part_count = ask->part_count,
         .once = ask->once,
         .long_poll = ask->long_poll,
         .timeouts = {.connect = CONNECT_MS,
@@ -228,6 +230,22 @@ void telegram_api_typing(struct telegram *telegram, struct telegram_place place)
     add_place(request, place, "");
     node_add_text(request, "action", "typing");
     ask_aside(telegram, "sendChatAction", &doc, NULL, NULL);
+}
+
+telegram_call_id telegram_api_react(struct telegram *telegram, const char *chat,
+                                    const char *message_id, const char *emoji,
+                                    telegram_answer_fn *fn, void *context)
+{
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(DOCUMENT_SMALL);
+    struct node request = document_object(&doc);
+    add_place(request, (struct telegram_place){chat, ""}, message_id);
+    struct node all = node_add_array(request, "reaction");
+    if (*emoji) {
+        struct node one = node_add_object(all, NULL);
+        node_add_text(one, "type", "emoji");
+        node_add_text(one, "emoji", emoji);
+    }
+    return ask_aside(telegram, "setMessageReaction", &doc, fn, context);
 }
 
 void telegram_api_confirm(struct telegram *telegram, const char *press)

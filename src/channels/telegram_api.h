@@ -18,8 +18,11 @@ enum {
 typedef uint64_t telegram_call_id; // of a request; 0 is none
 
 struct telegram_ask {
-    const char *method;    // of the Bot API; a literal
-    struct span body;      // JSON; copied
+    const char *method; // of the Bot API; a literal
+    struct span body;   // JSON; copied
+    const char *type;   // in its place a form: the line that says so, and its parts, both as in
+    const struct span *parts; // http_client.h; NULL: none
+    size_t part_count;
     int64_t first_byte_ms; // 0: TELEGRAM_FIRST_BYTE_MS
     size_t answer_max;     // bytes; 0: TELEGRAM_ANSWER_MAX
     bool once;             // twice would be seen: only we may decide to repeat it
@@ -42,14 +45,18 @@ struct telegram_message {
     struct telegram_place place;
     const char *message_id; // of the one to edit; NULL or "": a new one
     struct span text;
-    bool markup;         // the text is MarkdownV2
-    struct span buttons; // under it, as in the outbox; absent or "": none
+    bool markup;                // the text is MarkdownV2
+    struct span buttons;        // under it, as in the outbox; absent or "": none
+    struct telegram_file *file; // in place of all that; or NULL
 };
 
 telegram_call_id telegram_api_message(struct telegram *telegram,
                                       const struct telegram_message *message,
                                       telegram_answer_fn *fn, void *context);
 void telegram_api_typing(struct telegram *telegram, struct telegram_place place);
+telegram_call_id telegram_api_react(struct telegram *telegram, const char *chat,
+                                    const char *message_id, const char *emoji, // "": none
+                                    telegram_answer_fn *fn, void *context);
 void telegram_api_confirm(struct telegram *telegram, const char *press); // of a button
 telegram_call_id telegram_api_keyboard(struct telegram *telegram, struct telegram_place place,
                                        const char *message_id, struct span rows,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "channels/telegram_file.h"
 
 enum { WRITE_AGAIN_MS = 1000, WRITE_AGAIN_MAX_MS = 60 * 1000 };
 
@@ -152,5 +153,7 @@ void telegram_delivery_send(struct telegram_delivery *delivery, struct telegram_
     delivery->answered = answered;
     telegram_chat_take(telegram, delivery->chat, delivery->editing);
     telegram->in_flight++;
-    delivery->call = telegram_api_message(telegram, &message, on_answer, delivery);
+    delivery->call = message.file ? telegram_file_send(telegram, message.file, message.place,
+                                                       on_answer, delivery)
+                                  : telegram_api_message(telegram, &message, on_answer, delivery);
 }

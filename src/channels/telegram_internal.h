@@ -86,10 +86,12 @@ struct telegram {
     struct telegram_remembered elsewhere[TELEGRAM_REMEMBERED_MAX];
     size_t stranger_count, elsewhere_count; // ever; the newest take the place of the oldest
     size_t pressed_count;                   // in `pressed`
-    struct list chats, deliveries, streams, pressed;
+    struct list chats, deliveries, streams, pressed, fetches, reactions;
+    uint64_t last_fetch;
     struct telegram_pace pace;
     int64_t not_before_ms; // monotonic: after a 429
     int replies;           // in `deliveries`
+    int files;             // of these: one at a time, since it is in memory
     int in_flight;         // messages and edits that were handed to Telegram
     loop_id pump;          // looks into the outbox
     int64_t updates, sent;
@@ -109,6 +111,14 @@ bool telegram_access_pairs(const struct telegram_config *config);
 bool telegram_access_allows(struct telegram *telegram, const struct telegram_update *update);
 void telegram_access_refuse(struct telegram *telegram, const struct telegram_update *update);
 
+// telegram_group.c: is what was written in a group for us, by somebody who may?
+bool telegram_group_takes(struct telegram *telegram, const struct telegram_update *update);
+
+// telegram_fetch.c: as of struct dispatcher_channel.
+uint64_t telegram_fetch(void *context, struct span media, attachment_found_fn *done, void *of);
+void telegram_fetch_leave(void *context, uint64_t fetch);
+void telegram_fetch_stop(struct telegram *telegram);
+
 // telegram_chat.c
 // One that is remembered from now on; NULL when there are too many, or the name is none.
 struct telegram_chat *telegram_chat_get(struct telegram *telegram, struct span id);
@@ -123,6 +133,10 @@ void telegram_chats_stop(struct telegram *telegram);
 // telegram_press.c: the press of a button is confirmed to the person, and its row goes.
 void telegram_press(struct telegram *telegram, const struct telegram_update *update);
 void telegram_press_stop(struct telegram *telegram);
+
+// telegram_react.c
+void telegram_react_event(struct telegram *telegram, const struct turn_event *event);
+void telegram_react_stop(struct telegram *telegram);
 
 // telegram_send.c
 void telegram_send_soon(struct telegram *telegram); // looks into the outbox after this pass

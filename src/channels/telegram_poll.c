@@ -197,9 +197,11 @@ static struct store_inbound inbound_of(const struct telegram_update *update, int
         .thread = span_of(update->ids.thread),
         .external_id = span_of(update->ids.external),
         .sender = span_of(update->ids.user),
+        .grouped = update->grouped,
         .kind = kinds[update->kind],
         .text = span_of(update->text),
         .payload = span_of(update->hash),
+        .media = span_of(update->media ? update->media : ""),
         .cut = update->cut,
         .tainted = update->tainted,
         .sent_ms = update->sent_ms,
@@ -210,7 +212,10 @@ static struct store_inbound inbound_of(const struct telegram_update *update, int
 // True when it goes into the inbox.
 static bool let_in(struct telegram *telegram, const struct telegram_update *update)
 {
-    if (update->kind < TELEGRAM_MESSAGE || !telegram_access_allows(telegram, update)) {
+    if (update->grouped && update->kind >= TELEGRAM_MESSAGE) {
+        if (!telegram_group_takes(telegram, update))
+            return false;
+    } else if (update->kind < TELEGRAM_MESSAGE || !telegram_access_allows(telegram, update)) {
         telegram_access_refuse(telegram, update);
         return false;
     }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "channels/telegram_delivery.h"
+#include "channels/telegram_file.h"
 #include "codec/telegram_text.h"
 
 enum {
@@ -25,13 +26,14 @@ enum {
 struct reply { // a row that is being delivered
     struct telegram_delivery delivery;
     int64_t created_ms, begun_ms;
-    char *text, *buttons; // owned; buttons as in the outbox, under the last part
+    char *text, *buttons;       // owned; buttons as in the outbox, under the last part
+    struct telegram_file *file; // in place of text; NULL: none, or it cannot be sent
     struct span rest;
     struct telegram_split split;
     struct buf part; // the present one
     int index;       // its number; -1: none yet
     int delivered;   // parts that an earlier delivery of the row saw arrive
-    bool plain;
+    bool plain, is_file;
     loop_id pause;                        // until the pace allows it
     char error[TELEGRAM_ANSWER_TEXT_MAX]; // as it is written down
 };
@@ -46,7 +48,9 @@ static void reply_destroy(struct reply *reply)
     loop_cancel(reply->delivery.telegram->env.loop, reply->pause);
     reply->delivery.chat->busy = false;
     reply->delivery.telegram->replies--;
+    reply->delivery.telegram->files -= reply->is_file;
     telegram_delivery_finish(&reply->delivery);
+    telegram_file_destroy(reply->file);
     buf_finish(&reply->part);
     free(reply->text);
     free(reply->buttons);
@@ -153,6 +157,57 @@ static void part_arrived(struct reply *reply)
     telegram_delivery_write(delivery, on_part_written);
 }
 
+/* Files */
+
+// The person hears of it in its place.
+static void tell_unsent(struct reply *reply, const char *why)
+{
+    struct span path = telegram_file_path(reply->file);
+    char *text = mem_printf("⚠️ `%.*s` could not be sent: %s", (int)path.len, path.data, why);
+    LOG_EVENT(LOG_WARNING, "telegram.unsent", reply->delivery.turn,
+              LOG_TEXT("chat", reply->delivery.chat->id), LOG_TEXT("error", why));
+    telegram_file_destroy(STEAL(reply->file));
+    free(reply->text);
+    reply->text = text;
+    reply->rest = span_of(text);
+    reply->index = -1;
+    load_part(reply);
+    send_part(reply);
+}
+
+static void on_read(void *context, struct buf *bytes, const char *why)
+{
+    struct reply *reply = context;
+    reply->file->reading = NULL;
+    if (why) {
+        tell_unsent(reply, why);
+        return;
+    }
+    reply->file->bytes = *bytes;
+    buf_init(bytes, 0);
+    reply->file->read = true;
+    send_part(reply);
+}
+
+static void read_file(struct reply *reply)
+{
+    struct error err = ERROR_INIT;
+    struct telegram_file *file = reply->file;
+    if (dispatcher_read_file(reply->delivery.telegram->env.dispatcher, file->what, on_read, reply,
+                             &file->reading, &err) < 0)
+        tell_unsent(reply, err.text);
+}
+
+static void send_otherwise(struct reply *reply, const struct telegram_answer *answer)
+{
+    if (!telegram_file_is_photo(reply->file)) {
+        tell_unsent(reply, answer->text);
+        return;
+    }
+    reply->file->as_document = true;
+    send_part(reply);
+}
+
 // Markup is ours to get right; when it is refused the text still gets through.
 static void send_plain(struct reply *reply, const struct telegram_answer *answer)
 {
@@ -193,7 +248,7 @@ static void on_answer(struct telegram_delivery *delivery, const struct telegram_
     case TELEGRAM_BAD_MARKUP:
     case TELEGRAM_TOO_LONG:
     case TELEGRAM_REFUSED:
-        send_plain(reply, answer);
+        (reply->file ? send_otherwise : send_plain)(reply, answer);
         break;
     case TELEGRAM_NO_MESSAGE:
         send_without(reply, delivery->message_id, answer);
@@ -216,6 +271,10 @@ static void hand_over(struct telegram_delivery *delivery, bool found)
     BUF_AUTO text = BUF_INIT(TELEGRAM_PART_BYTES_MAX);
     if (!found) { // somebody deleted it
         reply_end(reply);
+        return;
+    }
+    if (reply->file) {
+        telegram_delivery_send(delivery, (struct telegram_message){.file = reply->file}, on_answer);
         return;
     }
     if (reply->plain)
@@ -260,6 +319,8 @@ static void send_part(struct reply *reply)
         let_go(reply);
     } else if (at_ms > loop_now(telegram->env.loop)) {
         reply->pause = loop_timer_at(telegram->env.loop, at_ms, send_again, reply);
+    } else if (reply->file && !reply->file->read) {
+        read_file(reply);
     } else if (*delivery->message_id || delivery->in_flight) {
         hand_over(delivery, true);
     } else {
@@ -281,6 +342,12 @@ static void reply_create(struct telegram *telegram, struct telegram_chat *chat,
     reply->begun_ms = loop_now(telegram->env.loop);
     reply->text = mem_strndup(row->text.len ? row->text.data : "", row->text.len);
     reply->rest = span_make(reply->text, row->text.len);
+    reply->is_file = row->kind == STORE_REPLY_FILE;
+    if (reply->is_file) {
+        reply->file = telegram_file_create(reply->rest);
+        reply->rest.len = 0;
+        telegram->files++;
+    }
     reply->buttons = mem_strndup(row->buttons.len ? row->buttons.data : "", row->buttons.len);
     reply->index = -1;
     reply->delivered = row->part;
@@ -294,6 +361,11 @@ static void reply_start(struct reply *reply)
 {
     if (reply->index >= 0 || telegram_delivery_busy(&reply->delivery)) // it has begun
         return;
+    if (reply->file && reply->delivered == 0) {
+        reply->index = 0;
+        send_part(reply);
+        return;
+    }
     while (load_part(reply))
         if (reply->index >= reply->delivered) {
             send_part(reply);
@@ -351,7 +423,8 @@ static bool on_row(void *context, const struct store_delivery *row)
         wait_until(look, at_ms);
         return true;
     }
-    if (telegram->replies < TELEGRAM_IN_FLIGHT_MAX) // an end looks again
+    bool is_late = row->kind == STORE_REPLY_FILE && telegram->files;
+    if (telegram->replies < TELEGRAM_IN_FLIGHT_MAX && !is_late) // an end looks again
         reply_create(telegram, chat, row);
     return true;
 }

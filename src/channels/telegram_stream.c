@@ -26,15 +26,20 @@ enum {
     SLOWER_UNITS = 2048,     // each of them makes the pause between edits longer by one more
     SLOW_MAX_MS = 30 * 1000, // on top of it, after failures
     TYPING_MS = 4500,        // Telegram shows it for five seconds
+    BEHIND_MS = 100,         // between looks whether the reply before it has gone
+    CALLS_MAX = 1024,        // bytes of calls that are shown; the earlier ones go
+    CALL_MAX = 120,          // bytes of what one is given
 };
 
 static const struct span channel_name = SPAN_LITERAL("telegram");
 
 struct stream {
     struct telegram_delivery delivery;
-    struct buf text; // of the present step, as far as it can be shown
-    char *wait;      // owned: a sentence below it, until the next word; NULL: none
-    bool changed;    // since it was shown
+    struct buf text;  // of the present step, as far as it can be shown
+    struct buf calls; // of tools, a line each
+    char *last_tool;  // owned; NULL: none was called
+    char *wait;       // owned: a sentence below it, until the next word; NULL: none
+    bool changed;     // since it was shown
     uint64_t shown_hash;
     bool ended;    // the turn
     bool given_up; // nothing is shown any more
@@ -64,6 +69,8 @@ static void stream_destroy(struct stream *stream)
     loop_cancel(stream->delivery.telegram->env.loop, stream->timer);
     telegram_delivery_finish(&stream->delivery);
     buf_finish(&stream->text);
+    buf_finish(&stream->calls);
+    free(stream->last_tool);
     free(stream->wait);
     free(stream);
 }
@@ -73,8 +80,11 @@ static void stream_destroy(struct stream *stream)
 static bool render(const struct stream *stream, struct buf *out)
 {
     BUF_AUTO text = BUF_INIT(2 * TEXT_MAX);
-    buf_append_span(&text, buf_span(&stream->text));
+    if (stream->delivery.telegram->config->streaming)
+        buf_append_span(&text, buf_span(&stream->text));
     text.len -= utf8_incomplete_tail(buf_span(&text));
+    if (stream->calls.len)
+        buf_printf(&text, "%s%s", text.len ? "\n\n" : "", buf_text(&stream->calls));
     if (stream->wait)
         buf_printf(&text, "%s⏳ %s", text.len ? "\n\n" : "", stream->wait);
     telegram_preview(buf_span(&text), out);
@@ -221,12 +231,25 @@ static void show(struct stream *stream)
 
 // When.
 
+// Has an earlier reply to this chat still to go out? The first message of this one waits for it.
+static bool is_behind(const struct stream *stream)
+{
+    const struct list *streams = &stream->delivery.telegram->streams;
+    const struct telegram_chat *chat = stream->delivery.chat;
+    bool behind = chat->busy || chat->seen;
+    for (const struct list *link = streams->next; link != streams; link = link->next) {
+        const struct stream *other = list_entry(link, struct stream, delivery.link);
+        behind |= other->ended && other->delivery.chat == chat;
+    }
+    return behind;
+}
+
 static int64_t show_at(const struct stream *stream)
 {
     const struct telegram_delivery *delivery = &stream->delivery;
     const struct telegram *telegram = delivery->telegram;
-    if (!stream->changed || stream->given_up || !telegram->config->streaming ||
-        telegram_delivery_busy(delivery))
+    if (!stream->changed || stream->given_up || telegram_delivery_busy(delivery) ||
+        !(telegram->config->streaming || stream->calls.len))
         return INT64_MAX;
     int64_t units = (int64_t)telegram_units(buf_span(&stream->text));
     int64_t at = telegram_chat_next(telegram, delivery->chat);
@@ -240,6 +263,8 @@ static int64_t show_at(const struct stream *stream)
             at = telegram_later(at, stream->last_shown_ms + stream->slow_ms);
     }
     int64_t now_ms = loop_now(telegram->env.loop);
+    if (!*delivery->message_id && is_behind(stream))
+        return telegram_later(at, now_ms + BEHIND_MS);
     return telegram->in_flight < TELEGRAM_IN_FLIGHT_MAX
                ? at
                : telegram_later(at, now_ms + FIRST_PAUSE_MS);
@@ -313,6 +338,7 @@ static void stream_create(struct telegram *telegram, const struct turn_event *ev
     struct stream *stream = mem_new(struct stream);
     telegram_delivery_init(&stream->delivery, telegram, chat, turn, thread);
     buf_init(&stream->text, TEXT_MAX);
+    buf_init(&stream->calls, 2 * CALLS_MAX);
     stream->last_sign_ms = loop_now(telegram->env.loop) - TYPING_MS;
     stream->last_shown_ms = loop_now(telegram->env.loop); // a message of before shows more than we
     list_append(&telegram->streams, &stream->delivery.link);
@@ -326,6 +352,28 @@ static void add_text(struct stream *stream, struct span delta)
     if (!buf_is_full(&stream->text))
         buf_append(&stream->text, delta.data, delta.len < room ? delta.len : room);
     stream->text.full |= delta.len > room;
+}
+
+static void add_call(struct stream *stream, const struct turn_event *event)
+{
+    struct span wanted = span_of(stream->delivery.telegram->config->tool_progress);
+    char given[CALL_MAX] = "";
+    bool same = stream->last_tool && strcmp(stream->last_tool, event->name) == 0;
+    if (!(span_is(wanted, "all") || span_is(wanted, "verbose") ||
+          (span_is(wanted, "new") && !same)))
+        return;
+    free(stream->last_tool);
+    stream->last_tool = mem_strdup(event->name);
+    if (stream->calls.len)
+        buf_append_char(&stream->calls, '\n');
+    if (span_is(wanted, "verbose"))
+        utf8_one_line(span_of(event->arguments), given, sizeof given);
+    // As code, in which nothing means anything.
+    buf_printf(&stream->calls, "🔧 `%.64s%s%s`", event->name, *given ? " " : "", given);
+    while (stream->calls.len > CALLS_MAX) {
+        struct span rest = buf_span(&stream->calls);
+        buf_consume(&stream->calls, span_cut(&rest, '\n').len + 1);
+    }
 }
 
 static void on_ended(void *context)
@@ -357,6 +405,8 @@ void telegram_stream_event(void *context, const struct turn_event *event)
         buf_clear(&stream->text);
     else if (event->kind == TURN_EVENT_TEXT)
         add_text(stream, event->text);
+    else if (event->kind == TURN_EVENT_CALL)
+        add_call(stream, event);
     stream->changed = true;
     stream->last_text_ms = loop_now(telegram->env.loop);
     look_after(stream);

@@ -9,42 +9,12 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "channels/telegram_media.h"
 #include "codec/entries.h"
 #include "codec/telegram_text.h"
 #include "codec/utf8.h"
 
 enum { NOTE_MAX = 128 }; // bytes
-
-// What a message may hold beside text. The model is told, so that it does not answer as if there
-// had been nothing.
-static const struct {
-    const char *key, *what, *sense;
-} media[] = {
-    {"photo", "a photo", "seen"},
-    {"sticker", "a sticker", "seen"},
-    {"voice", "a voice message", "heard"},
-    {"audio", "an audio file", "heard"},
-    {"animation", "an animation", "seen"}, // is a document as well
-    {"document", "a document", "read"},
-    {"video", "a video", "seen"},
-    {"video_note", "a video message", "seen"},
-    {"location", "a location", "read"},
-    {"contact", "a contact", "read"},
-    {"poll", "a poll", "read"},
-    {"story", "a story", "seen"},
-    {"paid_media", "paid media", "seen"},
-    {"dice", "a throw of dice", "seen"},
-};
-
-static void append_media(struct json_value message, struct buf *out)
-{
-    for (size_t i = 0; i < ARRAY_LEN(media); i++)
-        if (json_type(json_get(message, media[i].key)) > JSON_NULL) {
-            buf_printf(out, "[%s came with this; it cannot be %s yet]", media[i].what,
-                       media[i].sense);
-            return;
-        }
-}
 
 static bool is_passed_on(struct json_value message)
 {
@@ -90,7 +60,8 @@ static void append_quote(struct json_value message, struct buf *out, bool *ret_t
  * The text as the dispatcher gets it: what is replied to as a quote before it, unless it is a
  * command, which must stand first; what cannot be shown as a note behind it.
  */
-static char *message_text(struct json_value message, bool *ret_cut, bool *ret_tainted)
+static char *message_text(struct json_value message, bool has_media, bool *ret_cut,
+                          bool *ret_tainted)
 {
     BUF_AUTO own = BUF_INIT(TELEGRAM_MESSAGE_MAX);
     struct json_value text = json_get(message, "text");
@@ -100,8 +71,8 @@ static char *message_text(struct json_value message, bool *ret_cut, bool *ret_ta
     if (json_type(text) == JSON_STRING && !json_string(text, &own))
         buf_append_text(&note, "[a message that is too long to be read]");
     else
-        append_media(message, &note);
-    if (own.len == 0 && note.len == 0)
+        telegram_media_note(message, &note);
+    if (own.len == 0 && note.len == 0 && !has_media)
         return NULL;
 
     BUF_AUTO all = BUF_INIT(2 * TELEGRAM_MESSAGE_MAX);
@@ -154,7 +125,7 @@ static void read_topic(struct json_value message, struct telegram_update *update
         write_number(update->ids.thread, thread);
 }
 
-// False unless a person is there with us alone.
+// False unless a person is there with us, alone or in a group.
 static bool read_place(struct json_value message, struct json_value from,
                        struct telegram_update *update)
 {
@@ -163,7 +134,9 @@ static bool read_place(struct json_value message, struct json_value from,
     bool bot = false;
     if (!json_int64(json_get(chat, "id"), &update->chat))
         return false;
-    if (!json_is(json_get(chat, "type"), "private")) {
+    struct json_value type = json_get(chat, "type");
+    update->grouped = json_is(type, "group") || json_is(type, "supergroup");
+    if (!update->grouped && !json_is(type, "private")) {
         update->kind = TELEGRAM_ELSEWHERE;
         return false;
     }
@@ -182,17 +155,18 @@ static bool read_place(struct json_value message, struct json_value from,
     return true;
 }
 
-// "/approve CODE", "/answer CODE 2": all buttons of one question have its code.
+// "/approve CODE", "/answer CODE 2": all buttons of one question have its code. "/mcp accept NAME"
+// is no question, and stands for itself.
 static bool is_of_question(struct json_value button, const char *pressed)
 {
     BUF_AUTO data = BUF_INIT(TELEGRAM_BUTTON_MAX);
     struct span one = span_of(pressed);
     json_string(json_get(button, "callback_data"), &data);
     struct span other = buf_span(&data), whole = other;
-    span_cut(&one, ' ');
+    bool asked = !span_is(span_cut(&one, ' '), "/mcp");
     span_cut(&other, ' ');
     struct span code = span_cut(&one, ' ');
-    return code.len ? span_equal(code, span_cut(&other, ' ')) : span_is(whole, pressed);
+    return asked && code.len ? span_equal(code, span_cut(&other, ' ')) : span_is(whole, pressed);
 }
 
 char *telegram_rows_without(struct span rows, const char *data)
@@ -229,18 +203,42 @@ static void read_press(struct json_value press, struct telegram_update *update)
     update->kind = TELEGRAM_BUTTON;
 }
 
+// A conversation of several shows who said what; what the name could pretend to be is taken out.
+static void tell_sender(struct json_value message, struct telegram_update *update)
+{
+    BUF_AUTO plain = BUF_INIT(TELEGRAM_MESSAGE_MAX);
+    struct json_value text = json_get(message, "text");
+    json_int64(json_get(json_get(json_get(message, "reply_to_message"), "from"), "id"),
+               &update->replied_to);
+    json_string(json_type(text) == JSON_STRING ? text : json_get(message, "caption"), &plain);
+    update->plain = buf_take_text(&plain);
+    for (char *c = update->name; *c; c++)
+        if ((unsigned char)*c < ' ' || strchr(":>[]", *c))
+            *c = ' ';
+    if (update->text[0] == '/')
+        return;
+    char *told =
+        mem_printf("%s: %s", *update->name ? update->name : update->ids.user, update->text);
+    free(update->text);
+    update->text = told;
+}
+
 // Its edits are known by its own id. Telegram dates them in seconds, so the milliseconds keep two
 // of one second apart, and from the message itself.
 static void read_message(struct json_value message, struct telegram_update *update,
                          enum telegram_update_kind kind)
 {
     int64_t date;
-    update->text = message_text(message, &update->cut, &update->tainted);
+    uint64_t unique;
+    update->media = telegram_media_read(message, &unique);
+    update->text = message_text(message, update->media, &update->cut, &update->tainted);
+    if (update->text && update->grouped)
+        tell_sender(message, update);
     if (!update->text || (kind == TELEGRAM_EDIT && !*update->ids.message))
         return;
     update->kind = kind;
     snprintf(update->hash, sizeof update->hash, "\"%016" PRIx64 "\"",
-             hash_of(span_of(update->text)));
+             hash_of(span_of(update->text)) ^ unique);
     if (*update->ids.message)
         snprintf(update->ids.external, sizeof update->ids.external, "%s:%s", update->ids.chat,
                  update->ids.message);
@@ -307,6 +305,8 @@ void telegram_updates_finish(struct telegram_updates *updates)
 {
     for (size_t i = 0; i < updates->count; i++) {
         free(updates->rows[i].text);
+        free(updates->rows[i].media);
+        free(updates->rows[i].plain);
         free(updates->rows[i].buttons);
     }
     free(updates->rows);

@@ -23,8 +23,8 @@ enum {
 
 enum telegram_update_kind {
     TELEGRAM_NOTHING,   // nothing that could be answered
-    TELEGRAM_ELSEWHERE, // a message in a group or channel
-    TELEGRAM_MESSAGE,   // somebody wrote privately
+    TELEGRAM_ELSEWHERE, // a message in a channel, or a group that is not answered
+    TELEGRAM_MESSAGE,   // somebody wrote, privately or in a group
     TELEGRAM_EDIT,      // and changed it later; the text is the new one
     TELEGRAM_BUTTON,    // somebody pressed one under a message of ours; the text is its data
 };
@@ -43,10 +43,14 @@ struct telegram_update {
     char name[128], username[64]; // of the sender; "" when not given
     int64_t sent_ms;
     bool cut;
-    bool tainted;  // a part of the text is not the sender's: quoted, or forwarded
-    char *buttons; // owned, of TELEGRAM_BUTTON: the rows that stay of those it showed, as JSON
-    char *text;    // owned; NULL unless TELEGRAM_MESSAGE, TELEGRAM_EDIT or TELEGRAM_BUTTON
-    char hash[24]; // JSON; another one when the text is another
+    bool tainted;       // a part of the text is not the sender's: quoted, or forwarded
+    bool grouped;       // it is a group: the text begins with who wrote it, unless it is a command
+    int64_t replied_to; // of a group: who wrote what it replies to; 0: nobody
+    char *plain;        // owned, of a group: the text without who wrote it, or a quote; else NULL
+    char *buttons;      // owned, of TELEGRAM_BUTTON: the rows that stay of those it showed, as JSON
+    char *text;         // owned; NULL unless TELEGRAM_MESSAGE, TELEGRAM_EDIT or TELEGRAM_BUTTON
+    char *media;        // owned: what is to be fetched (telegram_media.h); NULL: nothing
+    char hash[24];      // JSON; another one when the text is another, or the file
 };
 
 struct telegram_updates {

@@ -20,3 +20,41 @@ bool base64_encode(struct span data, struct buf *out)
     buf_grow_by(out, len);
     return true;
 }
+
+// -1: none. What stands for 62 and 63 differs in RFC 4648's second alphabet, which is not taken.
+static int value_of(char digit)
+{
+    if (digit >= 'A' && digit <= 'Z')
+        return digit - 'A';
+    if (digit >= 'a' && digit <= 'z')
+        return digit - 'a' + 26;
+    if (digit >= '0' && digit <= '9')
+        return digit - '0' + 52;
+    return digit == '+' ? 62 : digit == '/' ? 63 : -1;
+}
+
+bool base64_decode(struct span text, struct buf *out)
+{
+    char *to = buf_reserve(out, text.len / 4 * 3 + 3);
+    size_t len = 0, digits = 0, padding = 0;
+    uint32_t bits = 0;
+    if (!to)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == '\n' || text.data[i] == '\r')
+            continue;
+        int value = text.data[i] == '=' ? 0 : value_of(text.data[i]);
+        padding += text.data[i] == '=';
+        if (value < 0 || (padding && text.data[i] != '='))
+            return false;
+        bits = bits << 6 | (uint32_t)value;
+        if (++digits % 4)
+            continue;
+        for (int shift = 16; shift >= 0; shift -= 8)
+            to[len++] = (char)(bits >> shift);
+    }
+    if (digits % 4 || padding > 2 || padding > digits)
+        return false;
+    buf_grow_by(out, len - padding);
+    return true;
+}

@@ -10,6 +10,7 @@
 
 enum {
     DAY_S = 86400,
+    QUARTER_S = 900,
     LEAP_MAX_S = 93600, // 26 hours: no clock is farther from UTC, or leaps farther
     QUOTE_MAX = 64,     // bytes of what is quoted in a sentence
 };
@@ -41,6 +42,13 @@ int zone_weekday(int64_t days)
 {
     int64_t weekday = (days + 4) % 7; // 1970-01-01 was a Thursday
     return (int)(weekday < 0 ? weekday + 7 : weekday);
+}
+
+const char *zone_weekday_name(int weekday)
+{
+    static const char names[][sizeof "Wednesday"] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                                     "Thursday", "Friday", "Saturday"};
+    return names[weekday];
 }
 
 // Offsets.
@@ -81,7 +89,7 @@ int32_t zone_offset(const struct zone *zone, int64_t utc_s)
 {
     for (size_t i = 0; i < zone->known_count; i++)
         if (utc_s < zone->known[i].until)
-            return zone->known[i].offset_s;
+            return zone->known[i].offset_quarters * QUARTER_S;
     return rule_offset(zone, utc_s);
 }
 

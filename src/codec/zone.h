@@ -16,13 +16,14 @@
 // The `week`-th weekday of a month, the last one for 5, and a second of that day, which may as well
 // be one of a neighbouring day.
 struct zone_change {
-    int32_t month, week, weekday; // 1 to 12, 1 to 5, 0 to 6 from Sunday
-    int32_t second;               // in UTC
+    int32_t month : 5, week : 4, weekday : 4; // 1 to 12, 1 to 5, 0 to 6 from Sunday
+    int32_t second : 19;                      // in UTC
 };
 
-struct zone_known {
-    int64_t until; // this instant
-    int32_t offset_s;
+// There are hundreds of these in the program.
+struct __attribute__((packed)) zone_known {
+    uint32_t until; // this instant
+    int8_t offset_quarters;
 };
 
 /*
@@ -63,3 +64,4 @@ struct zone_date {
 int64_t zone_days(struct zone_date date); // a month of 13 and more is of the years that follow
 struct zone_date zone_date_of(int64_t days);
 int zone_weekday(int64_t days); // 0 is Sunday
+const char *zone_weekday_name(int weekday);

@@ -19,7 +19,7 @@ static void add_unknown(struct config *config, const char *path, const struct ya
 {
     struct findings *findings = &config->findings;
     struct place place = place_of(config, key);
-    const char *owner = config_foreign_owner(span_of(path));
+    const char *why = NULL, *owner = config_foreign_owner(span_of(path), &why);
     const char *limit = owner && *owner == 'L' ? config_foreign_limit(span_of(path)) : NULL;
     CLEANUP(mem_cleanup) char *nearest = NULL;
     if (!owner && !findings_full(findings))
@@ -27,8 +27,8 @@ static void add_unknown(struct config *config, const char *path, const struct ya
     if (limit)
         findings_add(findings, CONFIG_ERROR, place, "%s: %s", path, limit);
     else if (owner)
-        findings_add(findings, CONFIG_NOTE, place, "%s: known to %s, not used by this version",
-                     path, owner);
+        findings_add(findings, CONFIG_NOTE, place, "%s: known to %s, not used by this version%s%s",
+                     path, owner, why ? ": " : "", why ? why : "");
     else
         findings_add(findings, CONFIG_WARNING, place, "unknown key \"%s\"%s%s%s", path,
                      nearest ? " (did you mean \"" : "", nearest ? nearest : "",
@@ -82,6 +82,7 @@ static void take_value(struct config *config, struct loaded *loaded, enum config
         [OPTION_INT] = "a number",          [OPTION_BYTES] = "a size",
         [OPTION_DURATION] = "a time",       [OPTION_LIST] = "a list",
         [OPTION_MAP] = "a mapping of text", [OPTION_TREE] = "a list of mappings",
+        [OPTION_SHARE] = "a share",
     };
     const struct option *option = loaded->setting.option;
     const struct value_source source = source_of(config, path, node);

@@ -4,74 +4,124 @@
 #include "config/option.h"
 
 /*
- * The names are interface facts of hermes-agent 0.21 (its documentation and example configuration)
- * and of the LiteLLM proxy's configuration schema. A section that stands here alone covers all that
- * is beneath it; the sections of which this program reads a part are spelled out key by key, so
- * that a misspelling in them is still found. The keys that it reads are in the modules' own tables,
- * not here.
+ * The names are interface facts of hermes-agent 0.19 to 0.21 (its documentation, example and
+ * default configuration) and of the LiteLLM proxy's configuration schema. A section that stands
+ * here alone covers all that is beneath it; the sections of which this program reads a part, or
+ * will, are spelled out key by key, so that a misspelling in them is still found. The keys that it
+ * reads are in the modules' own tables, not here.
  */
+static const char elsewhere[] = "it is of a program or service that Hermes does not use";
+static const char absent[] = "Hermes does not offer that";
+static const char always[] = "Hermes decides that itself";
+
+#define EXTRA_KEYS                                                                            \
+    "base_file_url,local_mode,drop_pending_on_cold_boot,max_concurrent_updates,command_menu," \
+    "rich_messages,rich_drafts,allow_cjk_rich_messages,status_indicator,dm_topics,"           \
+    "group_topics,ignore_root_dm,disable_topic_auto_rename,fallback_ips,"                     \
+    "allow_admin_from,user_allowed_commands,group_allow_admin_from,"                          \
+    "group_user_allowed_commands,guest_mode"
+
 static const struct group {
-    const char *section, *keys;
+    const char *section, *why, *keys;
 } hermes_agent[] = {
-    {"model", "context_length,ollama_num_ctx"},
-    {"agent",
-     "gateway_timeout_warning,api_max_retries,auto_recovery_cycles,reasoning_effort,"
-     "reasoning_overrides,service_tier,personalities,disabled_toolsets,session_stall_timeout,"
-     "cron_drain_timeout,verify_on_stop"},
-    {"terminal",
-     "backend,cwd,timeout,lifetime_seconds,temp_dir,home_mode,env_passthrough,sudo_password,"
-     "ssh_host,ssh_user,ssh_port,ssh_key,docker_image,docker_volumes,docker_forward_env,"
-     "container_cpu,container_memory,container_disk,container_persistent"},
-    {"memory", "nudge_interval,write_approval,provider"},
-    {"streaming", "transport,buffer_threshold,cursor"},
-    {"display", "tool_progress,tool_progress_command,tool_progress_grouping,busy_ack_enabled,"
-                "show_reasoning,streaming,cleanup_progress,interim_assistant_messages,"
-                "long_running_notifications,background_process_notifications,"
-                "suppress_warning_notifications,personality,skin,platforms"},
-    {"platforms.*", "reply_to_mode,guest_mode,channel_overrides,home_channel"},
-    {"platforms.*.extra",
-     "base_file_url,local_mode,drop_pending_on_cold_boot,max_concurrent_updates,command_menu,"
-     "rich_messages,rich_drafts,allow_cjk_rich_messages,status_indicator,dm_topics,group_topics,"
-     "ignore_root_dm,disable_topic_auto_rename,fallback_ips,group_allow_from,"
-     "group_allowed_chats,allow_admin_from,user_allowed_commands,group_allow_admin_from,"
-     "group_user_allowed_commands,guest_mode"},
-    {"telegram",
-     "require_mention,exclusive_bot_mentions,mention_patterns,ignored_threads,allowed_chats,"
-     "group_allowed_chats,group_allowed_users,reactions,pretty_tables,reply_to_mode,guest_mode,"
-     "allow_bots,home_channel,observe_unmentioned_group_messages,bots_require_mention,proxy"},
-    {"sessions",
-     "auto_prune,retention_days,vacuum_after_prune,min_vacuum_interval_days,min_interval_hours"},
-    {"database", "journal_mode,synchronous,wal_autocheckpoint,journal_size_limit,backend"},
-    {"gateway",
-     "api_server,delivery_ledger,message_timestamps,bot_loop_guard,systemd_watchdog_seconds,"
-     "trust_env,multiplex_profiles"},
-    {"approvals", "single_query_mode,destructive_slash_confirm,mcp_reload_confirm"},
-    {"providers.*",
+    {"model", absent, "ollama_num_ctx"},
+    {"agent", absent,
+     "gateway_timeout_warning,auto_recovery_cycles,reasoning_effort,reasoning_overrides,"
+     "service_tier,personalities,disabled_toolsets,session_stall_timeout,cron_drain_timeout,"
+     "verify_on_stop,verify_guidance,max_verify_nudges,coding_context,coding_instructions,"
+     "environment_hint,gateway_notify_interval"},
+    {"agent", always,
+     "api_max_retries,tool_use_enforcement,intent_ack_continuation,task_completion_guidance,"
+     "parallel_tool_call_guidance,environment_probe,clarify_timeout,"
+     "gateway_auto_continue_freshness,local_stream_stale_timeout"},
+    {"memory", absent, "nudge_interval,write_approval,provider"},
+    {"streaming", always, "transport,buffer_threshold,cursor,fresh_final_after_seconds"},
+    {"display", absent,
+     "tool_progress_command,tool_progress_grouping,tool_progress_overrides,tool_preview_length,"
+     "friendly_tool_labels,busy_ack_enabled,busy_steer_ack_enabled,show_reasoning,reasoning_full,"
+     "reasoning_style,streaming,cleanup_progress,interim_assistant_messages,show_commentary,"
+     "long_running_notifications,background_process_notifications,memory_notifications,"
+     "suppress_warning_notifications,personality,platforms,status_phrases,show_cost,"
+     "ephemeral_system_ttl,runtime_footer,file_mutation_verifier,turn_completion_explainer"},
+    {"display", elsewhere,
+     "skin,compact,resume_display,resume_exchanges,resume_max_user_chars,"
+     "resume_max_assistant_chars,resume_max_assistant_lines,resume_skip_tool_only,interface,"
+     "tui_auto_resume_recent,tui_agents_nudge,tui_status_indicator,bell_on_complete,timestamps,"
+     "timestamp_format,final_response_markdown,persistent_output,persistent_output_max_lines,"
+     "persist_prompts,inline_diffs,credits_notices,cli_refresh_interval,user_message_preview,"
+     "copy_shortcut,pet"},
+    {"platforms.*", absent, "reply_to_mode,guest_mode,channel_overrides,home_channel"},
+    {"platforms.*.extra", absent, EXTRA_KEYS},
+    {"telegram.extra", absent, EXTRA_KEYS},
+    {"telegram", absent,
+     "exclusive_bot_mentions,pretty_tables,reply_to_mode,guest_mode,"
+     "allow_bots,observe_unmentioned_group_messages,bots_require_mention,proxy,"
+     "channel_prompts"},
+    {"sessions", absent,
+     "vacuum_after_prune,min_vacuum_interval_days,min_interval_hours,"
+     "write_json_snapshots"},
+    {"gateway", absent,
+     "message_timestamps,bot_loop_guard,systemd_watchdog_seconds,multiplex_profiles,"
+     "scale_to_zero,max_inbound_media_bytes,media_delivery_allow_dirs,trust_recent_files,"
+     "trust_recent_files_seconds"},
+    {"gateway", always,
+     "delivery_ledger,trust_env,platform_connect_timeout,write_sessions_json,restart_loop_guard,"
+     "respawn_storm,strict"},
+    {"approvals", absent, "single_query_mode,destructive_slash_confirm,mcp_reload_confirm"},
+    {"mcp", absent, "auto_reload_on_config_change"},
+    {"tools", always, "tool_search"},
+    {"providers.*", absent,
      "base_url,api_key,key_env,key_cmd,api_mode,model,models,extra_body,extra_headers,"
      "request_timeout_seconds,stale_timeout_seconds,session_affinity_header"},
-    {"", // not read at all: the section
-     "_config_version,custom_providers,fallback_providers,fallback_model,model_aliases,"
-     "auxiliary,compression,prompt_caching,tool_loop_guardrails,"
-     "skills,session_reset,max_concurrent_sessions,platform_toolsets,"
-     "toolsets,discord,mcp_servers,cron,stt,tts,delegation,code_execution,tool_budget,security,"
-     "privacy,network,hooks,browser,lsp,kanban,dashboard"},
+    {"skills", absent,
+     "creation_nudge_interval,config,template_vars,inline_shell,"
+     "inline_shell_timeout,guard_agent_created"},
+    {"cron", absent,
+     "model_provider,mirror_delivery,preflight,retry_unreachable,allow_agent_scheduling,delivery,"
+     "misfire_grace_minutes,provider,chronos,session_db_timeout_seconds"},
+    {"stt", absent, "echo_transcripts,local,openai,groq,mistral,elevenlabs,deepinfra"},
+    {"delegation", absent,
+     "max_spawn_depth,orchestrator_enabled,sub"
+     "agent_auto_approve,provider,base_url,api_key,api_mode,fallback_providers,"
+     "inherit_mcp_toolsets,reasoning_effort"},
+    {"compression", absent,
+     "protect_first_n,min_tail_user_messages,max_attempts,tail_mode,in_place,progress_notices,"
+     "idle_compact_after_seconds,proactive_prune_tokens,hygiene_max_turn_hold_seconds,"
+     "hygiene_hard_message_limit,model_thresholds,abort_on_summary_failure,"
+     "codex_gpt55_autoraise,codex_gpt55_autoraise_notice,codex_app_server_auto"},
+    // Not read at all: the section.
+    {"", absent,
+     "custom_providers,fallback_providers,fallback_model,model_aliases,credential_pool_strategies,"
+     "auxiliary,prompt_caching,openrouter,max_concurrent_sessions,max_live_sessions,session_reset,"
+     "platform_toolsets,toolsets,mcp_servers,checkpoints,web,hooks,hooks_auto_accept,"
+     "quick_commands,platform_hints,personalities,prefill_messages_file,human_delay,goals,curator,"
+     "privacy,network"},
+    {"", always,
+     "terminal,tool_loop_guardrails,tool_output,tool_budget,file_read_max_chars,"
+     "context_file_max_chars,context,security,database,code_execution"},
+    {"", elsewhere,
+     "_config_version,plugins,browser,lsp,kanban,dashboard,discord,slack,whatsapp,mattermost,"
+     "matrix,tts,voice,moa,honcho,bedrock,vertex,x_search,secrets,model_catalog,computer_use,"
+     "desktop,onboarding,updates,paste_collapse_threshold,paste_collapse_threshold_fallback,"
+     "paste_collapse_char_threshold"},
 };
 
 static const struct group litellm[] = {
-    {"",
+    {"", NULL,
      "model_list,router_settings,litellm_settings,general_settings,environment_variables,include,"
      "guardrails,policies,policy_attachments,credential_list,callback_settings,files_settings,"
      "finetune_settings,vector_store_registry"},
 };
 
 // Is `key` one of them, beneath one, or a section that some are in?
-static bool covers(const struct group *groups, size_t count, struct span key)
+static bool covers(const struct group *groups, size_t count, struct span key, const char **ret_why)
 {
     for (size_t i = 0; i < count; i++) {
         struct span rest = key, names = span_of(groups[i].keys), name;
         struct span section = span_of(groups[i].section);
         if (!option_match_parts(&section, &rest))
             continue;
+        *ret_why = groups[i].why;
         if (rest.len == 0)
             return true;
         while (option_next_word(&names, &name)) {
@@ -83,16 +133,16 @@ static bool covers(const struct group *groups, size_t count, struct span key)
     return false;
 }
 
-const char *config_foreign_owner(struct span key)
+const char *config_foreign_owner(struct span key, const char **ret_why)
 {
     if (key.len == 0)
         return NULL;
     // Newer versions have these beneath "gateway" as well.
     if (span_starts_with(key, "gateway.platforms") || span_starts_with(key, "gateway.streaming"))
         key = span_skip(key, sizeof "gateway." - 1);
-    if (covers(hermes_agent, ARRAY_LEN(hermes_agent), key))
+    if (covers(hermes_agent, ARRAY_LEN(hermes_agent), key, ret_why))
         return "hermes-agent";
-    return covers(litellm, ARRAY_LEN(litellm), key) ? "LiteLLM" : NULL;
+    return covers(litellm, ARRAY_LEN(litellm), key, ret_why) ? "LiteLLM" : NULL;
 }
 
 /*

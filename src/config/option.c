@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/decimal.h"
 #include "codec/zone.h"
 
 enum {
@@ -28,6 +29,8 @@ static const struct unit duration_units[] = {
     {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {"", 1000},
 };
 
+static const struct unit share_units[] = {{"%", 10}, {"", 1000}};
+
 bool option_is_scalar(const struct option *option)
 {
     return option->type != OPTION_LIST && option->type != OPTION_MAP && option->type != OPTION_TREE;
@@ -50,7 +53,7 @@ const char *option_type_name(enum option_type type)
     static const char *const names[] = {
         [OPTION_STRING] = "text",     [OPTION_BOOL] = "yes or no", [OPTION_INT] = "number",
         [OPTION_BYTES] = "size",      [OPTION_DURATION] = "time",  [OPTION_LIST] = "list",
-        [OPTION_MAP] = "name: value", [OPTION_TREE] = "YAML",
+        [OPTION_MAP] = "name: value", [OPTION_TREE] = "YAML",      [OPTION_SHARE] = "share",
     };
     return names[type];
 }
@@ -122,6 +125,11 @@ const char *option_format_number(const struct option *option, int64_t value, cha
     static const struct unit durations[] = {
         {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
     static const struct unit plain[] = {{"", 1}};
+    if (option->type == OPTION_SHARE) {
+        char room[DECIMAL_FIXED_SIZE];
+        snprintf(text, OPTION_NUMBER_SIZE, "%s%%", decimal_of_fixed(value, 1, 0, room));
+        return text;
+    }
     const struct unit *unit = option->type == OPTION_BYTES      ? sizes
                               : option->type == OPTION_DURATION ? durations
                                                                 : plain;
@@ -155,6 +163,7 @@ int option_parse(const struct option *option, struct span text, union option_val
         [OPTION_BOOL] = "yes or no (true, false, on, off)",
         [OPTION_INT] = "a whole number",
         [OPTION_BYTES] = "a size (such as 512k, 32Mi or 1G)",
+        [OPTION_SHARE] = "a share (such as 0.75 or 75%)",
         [OPTION_DURATION] = "a time (such as 250ms, 30s, 5m or 1.5h; a bare number is seconds)",
     };
     union option_value value = {0};
@@ -172,6 +181,9 @@ int option_parse(const struct option *option, struct span text, union option_val
         break;
     case OPTION_BYTES:
         good = parse_units(trimmed, size_units, &value.number);
+        break;
+    case OPTION_SHARE:
+        good = parse_units(trimmed, share_units, &value.number);
         break;
     case OPTION_DURATION:
         good = parse_units(trimmed, duration_units, &value.number);

@@ -25,6 +25,7 @@ enum option_type {
     OPTION_INT,      // int64_t
     OPTION_BYTES,    // int64_t bytes: "64k" (1000), "32Mi" (1024 * 1024), "1.5G", a bare number
     OPTION_DURATION, // int64_t milliseconds: "250ms", "30s", "5m", "1.5h", "7d"; bare: seconds
+    OPTION_SHARE,    // int64_t thousandths: "0.75", "75%"
     OPTION_LIST,     // struct option_list: a YAML sequence, or "a, b, c"
     OPTION_MAP,      // struct option_map: a YAML mapping of text, or "name=value, name=value"
     OPTION_TREE,     // struct option_map: the scalars of a YAML list or mapping by place:
@@ -85,10 +86,11 @@ struct option {
     // leaves the text as it is written: see config_unset_variable().
     const char *choices;
     const char *help; // one line for a person, no full stop
-    enum option_type type;
-    unsigned flags;   // enum option_flags
-    size_t offset;    // of the field, in the module's struct
-    int64_t min, max; // of OPTION_INT, _BYTES, _DURATION, in the field's unit; both 0: no limit
+    enum option_type type : 8;
+    unsigned flags : 8;   // enum option_flags
+    unsigned offset : 16; // of the field, in the module's struct
+    int32_t min;
+    int64_t max; // of the numbers, in the field's unit; both 0: no limit
 };
 
 bool option_is_scalar(const struct option *option); // neither list nor map nor tree
@@ -99,7 +101,7 @@ bool option_is_list(const struct option *option);   // a list, or a tree that is
 const char *option_type_name(enum option_type type);
 
 /*
- * Converts the text of an OPTION_BOOL, _INT, _BYTES or _DURATION into the field's type (*ret_bool
+ * Converts the text of an OPTION_BOOL or of a number into the field's type (*ret_bool
  * or *ret_number), or checks the text of an OPTION_STRING against its choices. The sentence does
  * not name the key; a secret's text is never in it. 0 or -EINVAL, -ERANGE.
  */
@@ -110,8 +112,8 @@ union option_value {
 int option_parse(const struct option *option, struct span text, union option_value *ret_value,
                  struct error *err);
 
-// A number of an OPTION_INT, _BYTES or _DURATION as a person would write it ("90s", "32Mi"), into a
-// buffer of OPTION_NUMBER_SIZE; returns it.
+// A number as a person would write it ("90s", "32Mi", "75%"), into a buffer of OPTION_NUMBER_SIZE;
+// returns it.
 const char *option_format_number(const struct option *option, int64_t value, char *text);
 
 // Is `name` one of the comma-separated words in `list` (which may be NULL)?

@@ -66,7 +66,8 @@ static void render_value(const struct option *option, const struct value *value,
 {
     char number[OPTION_NUMBER_SIZE];
     bool secret = option->flags & OPTION_SECRET;
-    bool has_unit = option->type == OPTION_BYTES || option->type == OPTION_DURATION;
+    bool has_unit = option->type == OPTION_BYTES || option->type == OPTION_DURATION ||
+                    option->type == OPTION_SHARE;
     bool has_secret = false;
     for (size_t i = 0; i < value->count; i++)
         has_secret |= value->entries[i].secret;

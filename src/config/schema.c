@@ -69,7 +69,8 @@ bool config_schema_has_section(const struct config_schema *schema, struct span p
 static const char *default_text(const struct option *option, char *number)
 {
     union option_value value;
-    bool has_unit = option->type == OPTION_BYTES || option->type == OPTION_DURATION;
+    bool has_unit = option->type == OPTION_BYTES || option->type == OPTION_DURATION ||
+                    option->type == OPTION_SHARE;
     if (has_unit && option_parse(option, span_of(option->fallback), &value, NULL) == 0)
         return option_format_number(option, value.number, number);
     return option->fallback[0] ? option->fallback : "\"\"";

@@ -99,7 +99,7 @@ static void tell_unused(struct tree *tree, const struct spot *spot, const struct
     struct findings *findings = &tree->config->findings;
     struct place place = place_of(tree->config, node);
     bool own = tree->option->flags & OPTION_OWN;
-    const char *owner = config_foreign_owner(span_of(tree->option->key));
+    const char *why = NULL, *owner = config_foreign_owner(span_of(tree->option->key), &why);
     CLEANUP(mem_cleanup) char *nearest = NULL;
     if (!findings_full(findings))
         nearest = nearest_to(tree->option, span_of(spot->place));
@@ -110,8 +110,9 @@ static void tell_unused(struct tree *tree, const struct spot *spot, const struct
         findings_add(findings, CONFIG_ERROR, place, "unknown key \"%s\"; it can have %s",
                      spot->path, tree->option->choices);
     else
-        findings_add(findings, CONFIG_NOTE, place, "%s: %s%s%snot used by this version", spot->path,
-                     owner ? "known to " : "", owner ? owner : "", owner ? ", " : "");
+        findings_add(findings, CONFIG_NOTE, place, "%s: %s%s%snot used by this version%s%s",
+                     spot->path, owner ? "known to " : "", owner ? owner : "", owner ? ", " : "",
+                     why ? ": " : "", why ? why : "");
 }
 
 static void add_error(struct tree *tree, const struct spot *spot, const struct yaml_node *node,

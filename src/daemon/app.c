@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/delegate.h"
 #include "agent/dispatcher.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -58,10 +59,12 @@ static void on_store_state(void *context, enum store_state state)
         log_info("unclean shutdown: checking the database; messages are still accepted");
     if (state == STORE_READY && *store_note(app->store))
         log_warning("%s", store_note(app->store));
-    if (state == STORE_READY && app->mcp)
+    if (state == STORE_READY && app->mcp && !app->replays)
         begin_servers(app);
     if (state == STORE_READY && app->dispatcher)
         dispatcher_wake(app->dispatcher);
+    if (state == STORE_READY && app->schedules)
+        scheduler_start(app->scheduler);
 }
 
 // A typo in a key is no reason not to start, but it is one to speak.
@@ -124,10 +127,15 @@ static struct agent_env agent_env_of(const struct app *app)
         .toolbox = app->toolbox,
         .config = &app->settings.values.agent,
         .memory = &app->settings.values.memory,
+        .skills = app->skills,
         .home = app->home.path,
+        .speech = &app->settings.values.speech,
+        .llm = &app->settings.values.llm,
+        .outside = &app->cron_commands.outside,
         .model = app->endpoint.name,
         .max_tokens = app->settings.values.llm.max_tokens,
         .stream = app->streaming && app->settings.values.llm.streaming,
+        .describes = router_plan_own_slot(router_plan(app->router), SPAN_LITERAL("vision")) != NULL,
         .consults =
             router_plan_own_slot(router_plan(app->router), SPAN_LITERAL("approval")) != NULL,
     };
@@ -139,6 +147,7 @@ static struct tool_settings tool_settings_of(const struct app *app)
     struct tool_settings settings = {
         .memory_characters = memory->memory_enabled ? memory->memory_limit : 0,
         .user_characters = memory->user_enabled ? memory->user_limit : 0,
+        .skills_ask = app->settings.values.skills.write_approval,
         .web = &app->settings.values.web,
     };
     settings.zoned = tool_find_zone(&app->settings.values.tool,
@@ -164,8 +173,14 @@ static void hide_secrets(struct app *app)
         if (value && !is_path(value + 1) && variables_looks_secret(name))
             secrets[count++] = value + 1;
     }
+    count += mcp_servers_secrets(app->mcp, secrets + count, ARRAY_LEN(secrets) - count);
     bool all = toolbox_hide(app->toolbox, secrets, count);
     app->secrets_left_out = !all || count == ARRAY_LEN(secrets);
+}
+
+static void on_secrets(void *context)
+{
+    hide_secrets(context);
 }
 
 static int need_http(void *context, struct http_client **ret_http, struct error *err)
@@ -191,6 +206,25 @@ static void find_hidden(struct app *app)
             mcp_texts_add(&app->hidden, mem_strdup(paths[i]));
 }
 
+static void open_scheduler(struct app *app)
+{
+    app->targets = (struct target_env){app->store, app->home.path, &app->settings.values.telegram};
+    struct scheduler_env env = {
+        .targets = &app->targets,
+        .loop = app->loop,
+        .store = app->store,
+        .agent = app->agent,
+        .dispatcher = app->dispatcher,
+        .shells = app->shells,
+        .toolbox = app->toolbox,
+        .skills = app->skills,
+        .metrics = app->metrics,
+        .home = app->home.path,
+    };
+    cron_settings(&app->settings, &env);
+    app->scheduler = app->cron_commands.scheduler = scheduler_create(&env);
+}
+
 static void open_agent(struct app *app)
 {
     router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
@@ -201,6 +235,8 @@ static void open_agent(struct app *app)
         .workspace = app->home.workspace,
         .results = app->home.results,
     };
+    app->skills = skills_create(app->home.skills, app->store);
+    skills_configure(app->skills, &app->settings.values.skills, app->settings.config);
     app->shells = shells_create(&shells, &app->settings.values.shell);
     app->background = background_create(app->shells);
     app->keeper = spool_keeper_create(app->loop, app->processes, app->home.results);
@@ -209,6 +245,8 @@ static void open_agent(struct app *app)
         .processes = app->processes,
         .workspace = app->home.workspace,
         .memories = app->home.memories,
+        .skills_home = app->home.skills,
+        .skills = app->skills,
         .results = app->home.results,
         .shells = app->shells,
         .background = app->background,
@@ -229,23 +267,31 @@ static void open_agent(struct app *app)
         .directory = app->home.workspace,
         .results = app->home.results,
         .hidden = (const char *const *)app->hidden.texts,
+        .asks = true,
         .need_http = need_http,
         .http_context = app,
+        .on_secrets = on_secrets,
+        .secrets_context = app,
     };
     app->mcp = mcp_servers_create(&servers);
     mcp_commands_init(&app->mcp_commands, app->mcp);
+    cron_commands_init(&app->cron_commands, &app->mcp_commands.outside);
     hide_secrets(app);
     struct agent_env env = agent_env_of(app);
     app->agent = agent_create(&env);
+    app->delegates = delegates_create(app->agent);
+    tool_source_id id; // it stays
+    toolbox_add_source(app->toolbox, delegates_source(app->delegates), &id, NULL);
     struct dispatcher_env dispatcher = {
         .loop = app->loop,
         .store = app->store,
         .agent = app->agent,
         .metrics = app->metrics,
         .config = &app->settings.values.dispatcher,
-        .outside = &app->mcp_commands.outside,
+        .outside = &app->cron_commands.outside,
     };
     app->dispatcher = dispatcher_create(&dispatcher);
+    open_scheduler(app);
 }
 
 int app_start(struct app *app, const struct arguments *arguments, struct error *err)
@@ -253,7 +299,12 @@ int app_start(struct app *app, const struct arguments *arguments, struct error *
     struct store_options store = {.on_state = on_store_state, .context = app};
     struct router_plan *plan = NULL;
     *app = (struct app){
-        .home = HOME_INIT, .streaming = app->streaming, .routes_only = app->routes_only};
+        .home = HOME_INIT,
+        .streaming = app->streaming,
+        .routes_only = app->routes_only,
+        .replays = app->replays,
+        .schedules = app->schedules,
+    };
     list_init(&app->retired);
     int r = settings_load(arguments, &app->settings, err);
     if (r == 0)
@@ -354,12 +405,16 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
         router_provider_create(app->router, &app->settings.values.llm, app->loop, &app->provider);
         struct agent_env env = agent_env_of(app);
         agent_configure(app->agent, &env);
+        skills_configure(app->skills, &app->settings.values.skills, app->settings.config);
         dispatcher_configure(app->dispatcher, &app->settings.values.dispatcher);
         struct tool_settings tools = tool_settings_of(app);
         toolbox_configure(app->toolbox, &tools);
         if (store_state(app->store) == STORE_READY)
             mcp_servers_configure(app->mcp, &app->settings.values.mcp);
         shells_configure(app->shells, &app->settings.values.shell);
+        struct scheduler_env scheduler = {0};
+        cron_settings(&app->settings, &scheduler);
+        scheduler_configure(app->scheduler, &scheduler);
         hide_secrets(app);
         processes_configure(app->processes, &app->settings.values.process);
     }
@@ -372,13 +427,16 @@ void app_stop(struct app *app)
 {
     if (app->loop)
         loop_cancel(app->loop, app->discovery);
+    scheduler_destroy(app->scheduler);
     dispatcher_destroy(app->dispatcher);
     agent_destroy(app->agent);
     mcp_servers_destroy(app->mcp);
     mcp_texts_finish(&app->hidden);
     toolbox_destroy(app->toolbox);
+    delegates_destroy(app->delegates);
     spool_keeper_destroy(app->keeper);
     background_destroy(app->background);
+    skills_destroy(app->skills);
     shells_destroy(app->shells);
     processes_destroy(app->processes);
     chat_provider_destroy(app->provider);

@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 #include "base/list.h"
+#include "channels/target.h"
+#include "daemon/cron_commands.h"
 #include "daemon/home.h"
 #include "daemon/mcp_commands.h"
 #include "daemon/settings.h"
@@ -26,6 +28,7 @@ struct app {
     struct router *router;
     struct chat_provider *provider;
     struct processes *processes;
+    struct skills *skills;
     struct shells *shells;
     struct background *background; // of these
     struct spool_keeper *keeper;
@@ -36,11 +39,17 @@ struct app {
     loop_id discovery;       // while the first question waits for their tools
     int64_t discovery_until_ms;
     struct agent *agent;
+    struct delegates *delegates;
     struct dispatcher *dispatcher;
+    struct target_env targets;
+    struct cron_commands cron_commands;
+    struct scheduler *scheduler;
     struct list retired; // models of earlier configurations, until their last call has ended
     loop_id retiring;
     bool streaming;
     bool routes_only;      // there is no agent, and no model need be chosen where there is a list
+    bool schedules;        // jobs are run
+    bool replays;          // no server of tools is started
     bool secrets_left_out; // there are more than can be kept out of results
 };
 

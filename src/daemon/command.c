@@ -17,8 +17,12 @@ const struct command *const commands[] = {
     &command_sessions,
     &command_taint,
     &command_context,
+    &command_skills,
+    &command_cron,
+    &command_replay,
     &command_mcp,
     &command_pairing,
+    &command_import,
     &command_config,
     &command_doctor,
     &command_sandbox,
@@ -37,15 +41,30 @@ const struct command *command_find(const char *name)
     return strcmp(name, "gateway") == 0 ? &command_run : NULL; // hermes-agent's name for it
 }
 
+const struct command_option *command_option(const struct command *command, size_t index)
+{
+    static const struct command_option settings[OPTION_FIRST_OWN] = {
+        {"config", 'c', "FILE",
+         "else HERMES_CONFIG, /etc/hermes/config.yaml, config.yaml in the home"},
+        {"home", 0, "DIR", "where Hermes keeps its data (else HERMES_HOME, ~/.hermes)"},
+        {"model", 'm', "NAME", "model to use (else HERMES_MODEL)"},
+    };
+    if (command->takes_settings && index < OPTION_FIRST_OWN)
+        return &settings[index];
+    index -= command->takes_settings ? OPTION_FIRST_OWN : 0;
+    return index < command->option_count ? &command->options[index] : NULL;
+}
+
 enum { HELP = 1000 }; // the value of --help, out of every letter's way
 
 static void fill(const struct command *command, struct option *longs, char *shorts)
 {
+    const struct command_option *option;
     size_t count = 0;
     if (command->takes_program)
         *shorts++ = '+'; // stops at the first word
     *shorts++ = ':';     // tells a missing argument from an unknown option
-    for (const struct command_option *option = command->options; option->name; option++) {
+    while ((option = command_option(command, count))) {
         longs[count] =
             (struct option){option->name, option->argument != NULL, NULL, (int)count + HELP + 1};
         count++;
@@ -63,8 +82,9 @@ static void fill(const struct command *command, struct option *longs, char *shor
 
 static int index_of_letter(const struct command *command, int letter)
 {
-    for (int i = 0; command->options[i].name; i++)
-        if (command->options[i].letter == letter)
+    const struct command_option *option;
+    for (int i = 0; (option = command_option(command, (size_t)i)); i++)
+        if (option->letter == letter)
             return i;
     return -1;
 }
@@ -72,11 +92,10 @@ static int index_of_letter(const struct command *command, int letter)
 static int refuse_option(const struct command *command, const char *word, struct error *err)
 {
     const char *names[COMMAND_OPTIONS_MAX];
+    const struct command_option *option;
     size_t count = 0;
-    while (command->options[count].name) {
-        names[count] = command->options[count].name;
-        count++;
-    }
+    while ((option = command_option(command, count)))
+        names[count++] = option->name;
     struct span bare = span_of(word);
     while (bare.len && bare.data[0] == '-')
         bare = span_skip(bare, 1);
@@ -106,7 +125,8 @@ int arguments_parse(const struct command *command, int argc, char **argv,
         int at = named > HELP ? named - HELP - 1 : index_of_letter(command, named);
         if (value == ':' && at >= 0)
             return error_set(err, COMMAND_MISUSED, "%s: --%s needs an argument (hermes help %s)",
-                             command->name, command->options[at].name, command->name);
+                             command->name, command_option(command, (size_t)at)->name,
+                             command->name);
         if (value == '?' || value == ':' || at < 0)
             return refuse_option(command, argv[optind - 1], err);
         if (ret_arguments->given_count == COMMAND_GIVEN_MAX)
@@ -147,7 +167,8 @@ void command_print_usage(const struct command *command)
     if (command->help)
         printf("\n%s", command->help);
     printf("\nOptions:\n");
-    for (const struct command_option *option = command->options; option->name; option++)
+    const struct command_option *option;
+    for (size_t i = 0; (option = command_option(command, i)); i++)
         print_option(option);
     print_option(&help);
 }

@@ -240,8 +240,8 @@ const struct command command_chat = {
             "  journalctl -b -p err | hermes chat -q \"What went wrong?\"\n\n"
             "If hermes run is active in the home, it answers, with its own configuration.\n\n"
             "Status: 0 answered, 1 failed, 2 wrong usage, 130 cancelled.\n",
-    .options = {COMMAND_CONFIG_OPTIONS,
-                {"question", 'q', "TEXT", "ask this, print the answer and exit"},
-                {"no-stream", 0, NULL, "ask for answers in one piece"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"question", 'q', "TEXT", "ask this, print the answer and exit"},
+                    {"no-stream", 0, NULL, "ask for answers in one piece"}),
     .run = run,
 };

@@ -38,7 +38,8 @@ static void print_case(const struct command *command, const char *before, const 
 {
     printf("        %s) %s", command->name, before);
     print_choices(command);
-    for (const struct command_option *option = command->options; option->name; option++)
+    const struct command_option *option;
+    for (size_t i = 0; (option = command_option(command, i)); i++)
         printf("--%s ", option->name);
     printf("--help%s ;;\n", behind);
 }
@@ -67,7 +68,8 @@ static void fish_command(const struct command *command)
         print_choices(command);
         puts("'");
     }
-    for (const struct command_option *option = command->options; option->name; option++)
+    const struct command_option *option;
+    for (size_t i = 0; (option = command_option(command, i)); i++)
         printf("complete -c hermes -n '__fish_seen_subcommand_from %s' -l %s%s -d '%s'\n",
                command->name, option->name, option->argument ? " -r" : "", option->help);
 }
@@ -87,7 +89,7 @@ static int run(const struct arguments *arguments, struct error *err)
                "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
                "        COMPREPLY=($(compgen -W \"");
         each_command(print_name);
-        printf("--help --version\" -- \"$word\"))\n"
+        printf("--help --version --profile\" -- \"$word\"))\n"
                "        return\n"
                "    fi\n"
                "    case \"${COMP_WORDS[1]}\" in\n");

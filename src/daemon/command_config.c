@@ -144,7 +144,7 @@ const struct command command_config = {
             "show   list every setting, its value (secrets masked) and its origin\n"
             "keys   list every key, with its default and its variable\n"
             "path   print which file is read\n",
-    .options = {COMMAND_CONFIG_OPTIONS},
+    .takes_settings = true,
     .max_words = 1,
     .run = run,
 };

@@ -86,6 +86,7 @@ const struct command command_context = {
     .help = "Lists what every conversation sends to the model first: the prompt's parts, the\n"
             "memories and each tool, in bytes and estimated tokens. In a running\n"
             "conversation, /context prints the same.\n",
-    .options = {COMMAND_CONFIG_OPTIONS, {"json", 0, NULL, "as JSON, for programs"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"json", 0, NULL, "as JSON, for programs"}),
     .run = run,
 };

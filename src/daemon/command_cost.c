@@ -375,11 +375,11 @@ const struct command command_cost = {
             "        is enough.\n\n"
             "Sums by session and by job reach back as far as single calls are kept\n"
             "(router.ledger_days), the others to the beginning. A call counts when it ends.\n",
-    .options = {COMMAND_CONFIG_OPTIONS,
-                {"by", 'b', "WHAT", "model (the default), slot, session, key, job or day"},
-                {"days", 'd', "N", "number of days, today included (30)"},
-                {"json", 0, NULL, "as JSON, for programs"},
-                {"csv", 0, NULL, "the sums as comma-separated values"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"by", 'b', "WHAT", "model (the default), slot, session, key, job or day"},
+                    {"days", 'd', "N", "number of days, today included (30)"},
+                    {"json", 0, NULL, "as JSON, for programs"},
+                    {"csv", 0, NULL, "the sums as comma-separated values"}),
     .max_words = 2,
     .run = run,
 };

@@ -89,6 +89,8 @@ static int run(const struct arguments *arguments, struct error *err)
         probe_telegram(&settings.values.telegram, config_variable(settings.config, "SSL_CERT_FILE"),
                        &report);
         probe_mcp(settings.home, &settings.values.mcp, &report);
+        if (settings.home)
+            probe_cron(settings.home, &report);
     }
     probe_kernel(&report);
     probe_sandbox(settings.config ? &settings.values.shell : NULL, &report);
@@ -100,6 +102,6 @@ static int run(const struct arguments *arguments, struct error *err)
 const struct command command_doctor = {
     .name = "doctor",
     .summary = "Check this machine, the configuration, the model and Telegram, and say what to do",
-    .options = {COMMAND_CONFIG_OPTIONS},
+    .takes_settings = true,
     .run = run,
 };

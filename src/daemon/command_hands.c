@@ -252,14 +252,12 @@ const struct command command_hands = {
         "layers of the sandbox. Where neither namespaces nor Landlock can be had, the container\n"
         "alone keeps files apart. Serves until SIGTERM. The workspace must have the same path\n"
         "in both containers; by default it is HERMES_HOME/workspace.\n",
-    .options =
-        {
-            [OPTION_SOCKET] = {"socket", 0, "PATH",
-                               "to listen on (else HERMES_HANDS_SOCKET, /run/hands/socket)"},
-            [OPTION_WORKSPACE] = {"workspace", 0, "DIR",
-                                  "which programs may read and write (else that of the home)"},
-            [OPTION_ISOLATION] = {"isolation", 0, "KIND",
-                                  "beside the container: namespaces, landlock, none, or auto"},
-        },
+    COMMAND_OPTIONS(
+        [OPTION_SOCKET] = {"socket", 0, "PATH",
+                           "to listen on (else HERMES_HANDS_SOCKET, /run/hands/socket)"},
+        [OPTION_WORKSPACE] = {"workspace", 0, "DIR",
+                              "which programs may read and write (else that of the home)"},
+        [OPTION_ISOLATION] = {"isolation", 0, "KIND",
+                              "beside the container: namespaces, landlock, none, or auto"}),
     .run = run,
 };

@@ -14,13 +14,15 @@ static int run(const struct arguments *arguments, struct error *err)
         return EXIT_OK;
     }
     printf("Hermes, a private assistant and model router in one binary.\n\n"
-           "Usage: hermes COMMAND [OPTION...]\n\nCommands:\n");
+           "Usage: hermes [--profile NAME] COMMAND [OPTION...]\n\nCommands:\n");
     for (const struct command *const *command = commands; *command; command++)
         printf("  %-12s %s\n", (*command)->name, (*command)->summary);
-    printf("\nBegin with:\n"
-           "  hermes chat                      a conversation (offline until a key is set)\n"
-           "  OPENROUTER_API_KEY=... HERMES_MODEL=... hermes chat -q \"What can you do?\"\n\n"
-           "hermes help COMMAND explains one.\n");
+    printf(
+        "\nBegin with:\n"
+        "  hermes chat                      a conversation (offline until a key is set)\n"
+        "  OPENROUTER_API_KEY=... HERMES_MODEL=... hermes chat -q \"What can you do?\"\n\n"
+        "hermes help COMMAND explains one. A profile, profiles/NAME in the home, is a home of its\n"
+        "own: -p NAME, --profile NAME or HERMES_PROFILE.\n");
     return EXIT_OK;
 }
 

@@ -260,11 +260,11 @@ const struct command command_log = {
     .summary = "Show the latest events, or all about one piece of work",
     .help = "Reads logs/gateway.log of the home and its rotated files. With an ID, or its\n"
             "unambiguous beginning, shows one piece of work from its trigger to its tokens.\n",
-    .options = {COMMAND_CONFIG_OPTIONS,
-                {"lines", 'n', "N", "number of events (30)"},
-                {"json", 0, NULL, "print the lines as in the file"},
-                {"follow", 'f', NULL, "follow new events, until Ctrl-C"},
-                {"errors", 0, NULL, "warnings and errors only"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"lines", 'n', "N", "number of events (30)"},
+                    {"json", 0, NULL, "print the lines as in the file"},
+                    {"follow", 'f', NULL, "follow new events, until Ctrl-C"},
+                    {"errors", 0, NULL, "warnings and errors only"}),
     .max_words = 1,
     .run = run,
 };

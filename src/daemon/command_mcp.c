@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "codec/document.h"
 #include "codec/suggest.h"
+#include "codec/visible.h"
 #include "daemon/command.h"
 #include "daemon/mcp_owner.h"
 #include "daemon/page.h"
@@ -69,6 +70,18 @@ static void print_list(struct json_value root)
         print_server(server);
 }
 
+// Whole, since it is to be judged.
+static void print_whole(const char *label, struct json_value value)
+{
+    BUF_AUTO text = BUF_INIT(CONTROL_ANSWER_MAX);
+    BUF_AUTO shown = BUF_INIT(CONTROL_ANSWER_MAX);
+    if (!json_string(value, &text))
+        buf_append_span(&text, json_raw(value));
+    visible_write(buf_span(&text), "\n\r", ' ', &shown);
+    if (shown.len)
+        printf("  %s: %s\n", label, buf_text(&shown));
+}
+
 static void print_tool(struct json_value tool)
 {
     CLEANUP(mem_cleanup) char *original = page_cell(json_get(tool, "original"), "?", TEXT_WIDTH);
@@ -81,6 +94,12 @@ static void print_tool(struct json_value tool)
     printf("%s%s%s (%s%s%s%s%s)\n  %s\n", page_colour("\033[1m"), original, page_colour("\033[0m"),
            kind, strcmp(state, "offered") == 0 ? "" : ", ",
            strcmp(state, "offered") == 0 ? "" : state, *why ? ": " : "", why, text);
+    if (strcmp(state, "changed") != 0)
+        return;
+    print_whole("it said", json_get(tool, "was_description"));
+    print_whole("it says now", json_get(tool, "description"));
+    print_whole("its parameters were", json_get(tool, "was_parameters"));
+    print_whole("its parameters are now", json_get(tool, "parameters"));
 }
 
 static void print_tools(struct json_value root)
@@ -306,7 +325,8 @@ const struct command command_mcp = {
         "\n"
         "Servers are configured under mcp_servers (docs/mcp.md). With a running hermes these\n"
         "commands ask it; else they do the work themselves.\n",
-    .options = {COMMAND_CONFIG_OPTIONS, {"json", 0, NULL, "as JSON, for programs"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"json", 0, NULL, "as JSON, for programs"}),
     .max_words = 4,
     .run = run,
 };

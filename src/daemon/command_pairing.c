@@ -107,7 +107,8 @@ const struct command command_pairing = {
             "approve telegram CODE   allow the user with this code\n"
             "revoke telegram ID      stop allowing that user\n"
             "clear-pending           make all codes invalid\n",
-    .options = {COMMAND_CONFIG_OPTIONS, {"json", 0, NULL, "list as JSON, one object"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"json", 0, NULL, "list as JSON, one object"}),
     .max_words = 3,
     .run = run,
 };

@@ -26,10 +26,10 @@ const struct command command_router = {
             "fallbacks, budgets and limits. `hermes run` has it built in.\n"
             "\n"
             "  LITELLM_MASTER_KEY=sk-... hermes router --config config.yaml --port 4000\n",
-    .options = {COMMAND_CONFIG_OPTIONS,
-                {"host", 'H', "ADDRESS",
-                 "numeric address to listen on (else router.host, 127.0.0.1)"},
-                {"port", 'p', "N",
-                 "port to listen on (else PORT, router.port, 4000); 0 takes any free one"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS(
+        {"host", 'H', "ADDRESS", "numeric address to listen on (else router.host, 127.0.0.1)"},
+        {"port", 'p', "N",
+         "port to listen on (else PORT, router.port, 4000); 0 takes any free one"}),
     .run = run,
 };

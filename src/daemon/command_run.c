@@ -24,9 +24,9 @@ const struct command command_run = {
         "serves other programs on port 4000 (router.port).\n"
         "SIGHUP reloads the configuration. `hermes gateway run` is the same.\n\n"
         "  TELEGRAM_BOT_TOKEN=... TELEGRAM_ALLOWED_USERS=123456789 hermes run\n",
-    .options = {COMMAND_CONFIG_OPTIONS,
-                {"port", 'p', "N", "port of the admin listener; 0 takes any free one"},
-                {"allow-writable-config", 0, NULL,
-                 "start even if the tools can write the configuration"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS(
+        {"port", 'p', "N", "port of the admin listener; 0 takes any free one"},
+        {"allow-writable-config", 0, NULL, "start even if the tools can write the configuration"}),
     .run = run,
 };

@@ -253,23 +253,20 @@ const struct command command_sandbox = {
             "  hermes sandbox --memory 256Mi --time 1m --read ~/data -- python3 report.py\n"
             "\n"
             "hermes doctor says which layers hold on this machine.\n",
-    .options =
-        {
-            [ISOLATION] = {"isolation", 0, "KIND",
-                           "of files: namespaces, landlock, hands, or auto (default)"},
-            [HANDS] = {"hands", 0, "SOCKET",
-                       "of hands in another container (else HERMES_HANDS_SOCKET)"},
-            [READ] = {"read", 0, "PATH", "may be read, and programs in it run; can be repeated"},
-            [WRITE] = {"write", 0, "PATH",
-                       "may be written, and only these; else the present directory"},
-            [MEMORY] = {"memory", 0, "SIZE", "that all its processes have resident: 64Mi, 1G"},
-            [DISK] = {"disk", 0, "SIZE", "that may be taken of one while it runs: 1G"},
-            [TIME] = {"time", 0, "LIMIT", "until it is stopped: 30s, 5m"},
-            [PROCESSES] = {"processes", 0, "N", "at a time (256)"},
-            [WITHOUT] =
-                {"without", 0, "LAYER",
-                 "leaves one off: privileges, seccomp, files, limits, session or environment"},
-        },
+    COMMAND_OPTIONS(
+        [ISOLATION] = {"isolation", 0, "KIND",
+                       "of files: namespaces, landlock, hands, or auto (default)"},
+        [HANDS] = {"hands", 0, "SOCKET",
+                   "of hands in another container (else HERMES_HANDS_SOCKET)"},
+        [READ] = {"read", 0, "PATH", "may be read, and programs in it run; can be repeated"},
+        [WRITE] = {"write", 0, "PATH",
+                   "may be written, and only these; else the present directory"},
+        [MEMORY] = {"memory", 0, "SIZE", "that all its processes have resident: 64Mi, 1G"},
+        [DISK] = {"disk", 0, "SIZE", "that may be taken of one while it runs: 1G"},
+        [TIME] = {"time", 0, "LIMIT", "until it is stopped: 30s, 5m"},
+        [PROCESSES] = {"processes", 0, "N", "at a time (256)"},
+        [WITHOUT] = {"without", 0, "LAYER",
+                     "leaves one off: privileges, seccomp, files, limits, session or environment"}),
     .takes_program = true,
     .run = run,
 };

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,7 +27,14 @@ enum {
     OTHERS = 58, // columns of all but the title
 };
 
-enum { OPTION_JSON = OPTION_FIRST_OWN, OPTION_MARKDOWN, OPTION_YES };
+enum {
+    OPTION_JSON = OPTION_FIRST_OWN,
+    OPTION_MARKDOWN,
+    OPTION_YES,
+    OPTION_FORMAT,
+    OPTION_OUTPUT,
+    OPTION_OLDER
+};
 
 /* How sessions are shown */
 
@@ -159,12 +167,12 @@ static void print_markdown(struct json_value session)
 
 /* What is done with them */
 
-static int ask(const struct arguments *arguments, const char *id, const char *method,
-               struct buf *body, struct json *values, struct error *err)
+static int ask_at(const struct arguments *arguments, const char *place, const char *id,
+                  const char *method, struct buf *body, struct json *values, struct error *err)
 {
     CLEANUP(mem_cleanup) char *home = NULL;
     BUF_AUTO path = BUF_INIT(URL_BYTES_MAX);
-    buf_append_text(&path, id ? "/sessions/" : "/sessions");
+    buf_append_text(&path, place);
     if (id)
         url_encode(span_of(id), &path);
     if (buf_is_full(&path))
@@ -172,6 +180,12 @@ static int ask(const struct arguments *arguments, const char *id, const char *me
     struct owner_question question = {.method = method, .path = buf_text(&path)};
     int r = settings_find_home(arguments, &home, err);
     return r < 0 ? r : owner_ask(home, &question, body, values, err);
+}
+
+static int ask(const struct arguments *arguments, const char *id, const char *method,
+               struct buf *body, struct json *values, struct error *err)
+{
+    return ask_at(arguments, id ? "/sessions/" : "/sessions", id, method, body, values, err);
 }
 
 static int tell(const struct arguments *arguments, bool raw, void (*print)(struct json_value root),
@@ -183,6 +197,10 @@ static int tell(const struct arguments *arguments, bool raw, void (*print)(struc
     int r = ask(arguments, id, "GET", &body, &values, err);
     if (r < 0)
         return r;
+    const char *file = arguments->values[OPTION_OUTPUT];
+    umask(S_IRWXG | S_IRWXO);                // it is the owner's alone
+    if (file && !freopen(file, "w", stdout)) // not sooner: what is there outlives a refusal
+        return error_errno(err, errno, "cannot write %s", file);
     if (raw)
         page_print_raw(buf_span(&body)); // one line of JSON already
     else
@@ -204,17 +222,60 @@ static int show(const struct arguments *arguments, struct error *err)
 
 static int export(const struct arguments *arguments, struct error *err)
 {
-    return tell(arguments, !arguments->values[OPTION_MARKDOWN], print_markdown, err);
+    const char *format = arguments->values[OPTION_FORMAT];
+    bool text = format ? strcmp(format, "md") == 0 : arguments->values[OPTION_MARKDOWN] != NULL;
+    if (format && !text && strcmp(format, "json") != 0 && strcmp(format, "jsonl") != 0)
+        return error_set(err, COMMAND_MISUSED, "sessions: --format is md, json or jsonl");
+    return tell(arguments, !text, print_markdown, err);
+}
+
+static bool agrees(const char *question)
+{
+    char reply[REPLY_MAX] = "";
+    fputs(question, stdout);
+    fputs(" [y/N] ", stdout);
+    fflush(stdout);
+    return fgets(reply, sizeof reply, stdin) && (reply[0] == 'y' || reply[0] == 'Y');
 }
 
 // Shows what would go before it asks.
 static bool is_wanted(struct json_value session)
 {
-    char reply[REPLY_MAX] = "";
     print_head(session);
-    fputs("Delete this session with all its messages? [y/N] ", stdout);
-    fflush(stdout);
-    return fgets(reply, sizeof reply, stdin) && (reply[0] == 'y' || reply[0] == 'Y');
+    return agrees("Delete this session with all its messages?");
+}
+
+static int check_asking(const struct arguments *arguments, struct error *err)
+{
+    return arguments->values[OPTION_YES] || isatty(STDIN_FILENO)
+               ? 0
+               : error_set(err, -EINVAL, "there is no terminal to ask on: delete it with --yes");
+}
+
+static int prune(const struct arguments *arguments, struct error *err)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
+    JSON_AUTO values = JSON_INIT;
+    const char *days = arguments->values[OPTION_OLDER];
+    if (!days)
+        days = "90"; // as sessions.retention_days
+    int r = check_asking(arguments, err);
+    if (r == 0)
+        r = ask_at(arguments, "/prune/", days, "GET", &body, &values, err);
+    if (r < 0)
+        return r;
+    int64_t count = page_number(json_root(&values), "sessions"), gone = 0;
+    printf("%" PRId64 " sessions have ended and were not used for %s days.\n", count, days);
+    bool more = count > 0 && (arguments->values[OPTION_YES] || agrees("Delete them?"));
+    while (more) {
+        r = ask_at(arguments, "/prune/", days, "DELETE", &body, &values, err);
+        if (r < 0)
+            return r;
+        gone += page_number(json_root(&values), "sessions");
+        more = page_flag(json_root(&values), "more");
+    }
+    printf("%" PRId64 " were deleted.\n", gone);
+    return 0;
 }
 
 static int delete (const struct arguments *arguments, struct error *err)
@@ -222,9 +283,9 @@ static int delete (const struct arguments *arguments, struct error *err)
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO values = JSON_INIT;
     bool sure = arguments->values[OPTION_YES] != NULL;
-    if (!sure && !isatty(STDIN_FILENO))
-        return error_set(err, -EINVAL, "there is no terminal to ask on: delete it with --yes");
-    int r = ask(arguments, arguments->words[1], "GET", &body, &values, err);
+    int r = check_asking(arguments, err);
+    if (r == 0)
+        r = ask(arguments, arguments->words[1], "GET", &body, &values, err);
     if (r < 0)
         return r;
     if (!sure && !is_wanted(json_root(&values))) {
@@ -253,10 +314,8 @@ static const struct {
     bool wants_id;
     int (*run)(const struct arguments *arguments, struct error *err);
 } actions[] = {
-    {"list", false, list},
-    {"show", true, show},
-    {"export", true, export},
-    {"delete", true, delete},
+    {"list", false, list},    {"show", true, show},    {"export", true, export},
+    {"delete", true, delete}, {"prune", false, prune},
 };
 
 static int run(const struct arguments *arguments, struct error *err)
@@ -268,7 +327,8 @@ static int run(const struct arguments *arguments, struct error *err)
         i++;
     if (i == ARRAY_LEN(actions))
         return error_set(err, COMMAND_MISUSED,
-                         "sessions: \"%.64s\" is not one of list, show, export, delete", word);
+                         "sessions: \"%.64s\" is not one of list, show, export, delete, prune",
+                         word);
     if (actions[i].wants_id != (id && *id))
         return error_set(err, COMMAND_MISUSED,
                          actions[i].wants_id
@@ -280,17 +340,21 @@ static int run(const struct arguments *arguments, struct error *err)
 
 const struct command command_sessions = {
     .name = "sessions",
-    .words = "[list|show ID|export ID|delete ID]",
+    .words = "[list|show ID|export ID|delete ID|prune]",
     .summary = "List, show, export and delete conversations",
     .help = "list    the conversations, latest first (the default)\n"
             "show    one with its messages\n"
-            "export  the same as a line of JSON, or with --markdown as text\n"
-            "delete  one with its messages; asks first\n\n"
+            "export  the same as a line of JSON, or as Markdown\n"
+            "delete  one with its messages; asks first\n"
+            "prune   all that have ended and were not used for 90 days; asks first\n\n"
             "The beginning of an ID is enough.\n",
-    .options = {COMMAND_CONFIG_OPTIONS,
-                {"json", 0, NULL, "list, show: as JSON, for programs"},
-                {"markdown", 0, NULL, "export: as Markdown instead of a line of JSON"},
-                {"yes", 'y', NULL, "delete: without asking"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"json", 0, NULL, "list, show: as JSON, for programs"},
+                    {"markdown", 0, NULL, "export: as Markdown instead of a line of JSON"},
+                    {"yes", 'y', NULL, "delete, prune: without asking"},
+                    {"format", 0, "md|json|jsonl", "export: Markdown, or a line of JSON"},
+                    {"output", 'o', "FILE", "export: into this file, which only you can read"},
+                    {"older-than", 0, "DAYS", "prune: not used for so many days"}),
     .max_words = 2,
     .run = run,
 };

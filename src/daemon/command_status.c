@@ -325,6 +325,7 @@ const struct command command_status = {
             "Problems come last, each with what to do about it.\n\n"
             "Status: 0 it runs and is healthy; 1 it accepts no messages, or does not reply;\n"
             "3 none runs; 4 it runs, but a PROBLEM in the list needs a person.\n",
-    .options = {COMMAND_CONFIG_OPTIONS, {"json", 0, NULL, "as JSON, for programs"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"json", 0, NULL, "as JSON, for programs"}),
     .run = run,
 };

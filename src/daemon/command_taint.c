@@ -167,10 +167,10 @@ const struct command command_taint = {
             "lift  one of these marks: you vouch for what is there now; asks first\n\n"
             "A PATH is as it is listed, of a file in the workspace. An ID means a mark as it was\n"
             "listed, and nothing any more once what it marks has changed.\n",
-    .options = {COMMAND_CONFIG_OPTIONS,
-                {"json", 0, NULL, "list: as JSON, for programs"},
-                {"all-files", 0, NULL, "lift: of every file that is marked"},
-                {"yes", 'y', NULL, "lift: without asking"}},
+    .takes_settings = true,
+    COMMAND_OPTIONS({"json", 0, NULL, "list: as JSON, for programs"},
+                    {"all-files", 0, NULL, "lift: of every file that is marked"},
+                    {"yes", 'y', NULL, "lift: without asking"}),
     .max_words = 2,
     .run = run,
 };

@@ -17,7 +17,7 @@ static int run(const struct arguments *arguments, struct error *err)
 const struct command command_version = {
     .name = "version",
     .summary = "Print the version, or the licences",
-    .options = {{"licenses", 0, NULL,
-                 "the licences of Hermes and of everything that is linked in"}},
+    COMMAND_OPTIONS(
+        {"licenses", 0, NULL, "the licences of Hermes and of everything that is linked in"}),
     .run = run,
 };

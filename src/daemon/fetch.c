@@ -1,10 +1,8 @@
 #include "daemon/fetch.h"
 
-#include <stdio.h>
-#include <time.h>
-
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/http_date.h"
 #include "loop/loop.h"
 #include "net/ca_roots.h"
 
@@ -12,14 +10,9 @@ static void on_head(void *context, const struct http_head *head)
 {
     struct fetch *fetch = context;
     fetch->status = head->status;
-    char text[64];
-    struct tm parts = {0};
-    struct span date = http_head_get(head, "Date");
-    snprintf(text, sizeof text, "%.*s", (int)(date.len < 63 ? date.len : 63),
-             date.data ? date.data : "");
-    // RFC 9110 section 5.6.7, the one form that is still sent
-    if (strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &parts))
-        fetch->skew_s = clock_wall_ms(&clock_system) / 1000 - (int64_t)timegm(&parts);
+    int64_t at_s;
+    if (http_date_parse(http_head_get(head, "Date"), &at_s))
+        fetch->skew_s = clock_wall_ms(&clock_system) / 1000 - at_s;
 }
 
 static int on_body(void *context, struct span chunk)

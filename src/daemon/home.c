@@ -132,8 +132,12 @@ void home_leave(const struct home *home)
 
 int home_open(const char *path, struct home *ret_home, struct error *err)
 {
-    struct home home = {mem_strdup(path), mem_printf("%s/workspace", path),
-                        mem_printf("%s/memories", path), mem_printf("%s/results", path), -1};
+    struct home home = {mem_strdup(path),
+                        mem_printf("%s/workspace", path),
+                        mem_printf("%s/memories", path),
+                        mem_printf("%s/skills", path),
+                        mem_printf("%s/results", path),
+                        -1};
     int r = make_path(path, err);
     if (r == 0)
         r = take_lock(path, &home.lock_fd, err);
@@ -141,6 +145,8 @@ int home_open(const char *path, struct home *ret_home, struct error *err)
         r = make_directory(home.workspace, err);
     if (r == 0)
         r = make_directory(home.memories, err);
+    if (r == 0)
+        r = make_directory(home.skills, err);
     if (r == 0)
         r = make_directory(home.results, err);
     if (r < 0)
@@ -157,6 +163,7 @@ void home_close(struct home *home)
     free(home->path);
     free(home->workspace);
     free(home->memories);
+    free(home->skills);
     free(home->results);
     *home = HOME_INIT;
 }

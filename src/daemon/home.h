@@ -10,6 +10,7 @@ struct home {
     char *path;      // owned
     char *workspace; // owned; what the file tools see
     char *memories;  // owned; what the memory tool sees
+    char *skills;    // owned; what the skills' tool writes
     char *results;   // owned; what read_result sees
     int lock_fd;
 };

@@ -1,9 +1,9 @@
 #include "daemon/log_row.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "codec/iso_time.h"
 #include "codec/utf8.h"
 
 enum {
@@ -37,29 +37,20 @@ void log_row_clean(struct buf *out, struct span text, bool quoted)
 bool log_row_time(struct json_value line, int64_t *ret_ms)
 {
     BUF_AUTO text = BUF_INIT(64);
-    struct tm parts = {0};
-    int64_t fraction = 0;
-    if (!json_string(json_get(line, "time"), &text))
-        return false;
-    const char *end = strptime(buf_text(&text), "%Y-%m-%dT%H:%M:%S", &parts);
-    if (!end ||
-        (strlen(end) == 5 && (!span_to_i64(span_make(end + 1, 3), &fraction) || fraction < 0)))
-        return false;
-    *ret_ms = (int64_t)timegm(&parts) * 1000 + fraction;
-    return true;
+    return json_string(json_get(line, "time"), &text) &&
+           iso_time_parse(buf_span(&text), &ZONE_UTC, ret_ms);
 }
 
 void log_row_local_time(struct buf *out, int64_t ms)
 {
-    char text[64];
+    enum { TO_SECOND = sizeof "2026-11-21T01:02:03" - 1, FRACTION = sizeof ".456" - 1 };
+    char text[ISO_TIME_SIZE];
     struct tm parts;
     time_t seconds = (time_t)(ms / 1000);
     localtime_r(&seconds, &parts);
-    long minutes = parts.tm_gmtoff / 60;
-    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    buf_append(out, text, len);
-    buf_printf(out, "%c%02ld:%02ld", minutes < 0 ? '-' : '+', labs(minutes) / 60,
-               labs(minutes) % 60);
+    const struct zone here = {.standard_s = (int32_t)parts.tm_gmtoff};
+    iso_time_format(ms, &here, text);
+    buf_printf(out, "%.*s%s", TO_SECOND, text, text + TO_SECOND + FRACTION);
 }
 
 /* Fields */

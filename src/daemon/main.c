@@ -7,8 +7,11 @@
 #include "base/span.h"
 #include "codec/suggest.h"
 #include "daemon/command.h"
+#include "daemon/settings.h"
 #include "mcp/hiding.h"
 #include "sandbox/process.h"
+#include "tools/inbox_file.h"
+#include "tools/sent_file.h"
 #include "tools/spool.h"
 #include "tools/tool_process.h"
 #include "tools/web_page.h"
@@ -41,16 +44,35 @@ static int run_command(const struct command *command, int argc, char **argv)
     return r == COMMAND_MISUSED ? EXIT_USAGE : r < 0 ? EXIT_FAILED : r;
 }
 
+// How many of the words say in which profile the rest is to be done; negative: misused.
+static int take_profile(int argc, char **argv)
+{
+    struct span name = span_of(argv[1]);
+    int words = span_is(name, "-p") || span_is(name, "--profile") ? 2 : 1;
+    if (words == 1 && !span_starts_with(name, "--profile="))
+        return 0;
+    name = words == 2 ? span_of(argc > 2 ? argv[2] : "") : span_skip(name, strlen("--profile="));
+    if (name.len == 0) {
+        log_error("--profile needs a name: hermes --profile NAME COMMAND");
+        return -1;
+    }
+    settings_profile = name.data;
+    return words;
+}
+
 static int run(int argc, char **argv)
 {
     if (argc < 2)
         return run_command(&command_help, 1, argv);
+    int taken = take_profile(argc, argv);
+    if (taken)
+        return taken < 0 ? EXIT_USAGE : run(argc - taken, argv + taken);
     const char *word = argv[1];
     // How this program starts what runs outside it; nobody types it.
     if (strcmp(word, process_command) == 0) {
-        const struct process_function functions[] = {tool_process_function, spool_function,
-                                                     spool_prune_function, web_page_function,
-                                                     mcp_hiding_function};
+        const struct process_function functions[] = {
+            tool_process_function, spool_function,      spool_prune_function, web_page_function,
+            mcp_hiding_function,   inbox_file_function, sent_file_function};
         return process_main(argc - 2, argv + 2, functions, ARRAY_LEN(functions));
     }
     if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)

@@ -42,6 +42,8 @@ struct bridge {
 
 enum kind {
     ALONE,      // it stands for itself
+    LISTENS,    // likewise, and ends only with its client
+    HEARS,      // what the owner says to a session of its own accord; ends as LISTENS
     IN_SESSION, // of a legacy client
     FIRST,      // initialize
     AGAIN,      // initialize, which the client has said long ago
@@ -72,8 +74,12 @@ static void transfer_destroy(struct transfer *transfer)
 static void look(void *context)
 {
     struct bridge *bridge = context;
-    if (mcp_lines_dead(bridge->lines) ||
-        (mcp_lines_over(bridge->lines) && list_empty(&bridge->transfers)))
+    bool answers = false; // are still to come
+    list_for_each(link, &bridge->transfers) {
+        enum kind kind = list_entry(link, struct transfer, link)->kind;
+        answers |= kind != LISTENS && kind != HEARS;
+    }
+    if (mcp_lines_dead(bridge->lines) || (mcp_lines_over(bridge->lines) && !answers))
         loop_stop(bridge->loop);
 }
 
@@ -166,6 +172,8 @@ static void on_done(void *context, enum http_failure failure, const struct error
         buf_clear(&bridge->session);
         send(bridge, buf_span(&bridge->initialize), SPAN_ABSENT, AGAIN);
     } else if (kind >= FIRST) {
+        if (bridge->session.len)
+            send(bridge, SPAN_ABSENT, SPAN_ABSENT, HEARS);
         release(bridge);
     }
     look(bridge);
@@ -188,7 +196,7 @@ static void send(struct bridge *bridge, struct span line, struct span id, enum k
     static const struct http_handler handler = {on_head, on_body, on_done};
     const char *headers[] = {"Content-Type: application/json",
                              "Accept: application/json, text/event-stream", NULL, NULL};
-    if (kind == IN_SESSION)
+    if (kind == IN_SESSION || kind == HEARS)
         headers[2] = buf_text(&bridge->session);
     struct error err = ERROR_INIT;
     struct transfer *transfer = mem_new(struct transfer);
@@ -203,7 +211,7 @@ static void send(struct bridge *bridge, struct span line, struct span id, enum k
         buf_append_span(&transfer->line, line);
     list_append(&bridge->transfers, &transfer->link);
     struct http_request request = {
-        .method = "POST",
+        .method = kind == HEARS ? "GET" : "POST",
         .url = "http://localhost/mcp",
         .headers = headers,
         .body = line,
@@ -223,7 +231,7 @@ static enum kind kind_of(const struct bridge *bridge, const struct rpc_message *
     struct json_value version =
         json_get(json_get(message->params, "_meta"), "io.modelcontextprotocol/protocolVersion");
     if (json_type(version) != JSON_ABSENT)
-        return ALONE;
+        return json_is(message->method, "subscriptions/listen") ? LISTENS : ALONE;
     if (message->kind == RPC_REQUEST && json_is(message->method, "initialize"))
         return FIRST;
     return bridge->session.len ? IN_SESSION : ALONE;

@@ -18,16 +18,7 @@
 // For a start that still reads what the one before left.
 enum { PATIENCE_MS = 5000, LOOK_MS = 20 };
 
-/*
- * A home's lock and its database without an agent. The store is ready, or has failed and says why.
- */
-struct store_only {
-    struct home home;
-    struct loop *loop;
-    struct store *store;
-};
-
-static int open_store(const char *home, struct store_only *only, struct error *err)
+int store_only_open(const char *home, struct store_only *only, struct error *err)
 {
     struct stat status;
     if (stat(home, &status) < 0 && errno == ENOENT)
@@ -47,7 +38,7 @@ static int open_store(const char *home, struct store_only *only, struct error *e
     return r;
 }
 
-static void close_store(struct store_only *only)
+void store_only_close(struct store_only *only)
 {
     store_close(only->store);
     home_close(&only->home);
@@ -99,8 +90,8 @@ static int answer_here(const char *home, const struct owner_question *question,
                        struct buf *ret_body, struct error *err)
 {
     struct own_answer answer = {ret_body, 0};
-    CLEANUP(close_store) struct store_only only = {.home = HOME_INIT};
-    int r = open_store(home, &only, err);
+    STORE_ONLY_AUTO only = {.home = HOME_INIT};
+    int r = store_only_open(home, &only, err);
     if (r < 0)
         return r;
     struct control_env env = {

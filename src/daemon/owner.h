@@ -4,6 +4,8 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/mem.h"
+#include "daemon/home.h"
 
 struct json;
 struct router_plan;
@@ -26,6 +28,16 @@ struct owner_question {
     // Whose gateway log this process writes then; NULL: nothing of it is worth a line.
     const struct settings *log;
 };
+
+// A home's lock and its database without an agent. The store is ready.
+struct store_only {
+    struct home home;
+    struct loop *loop;
+    struct store *store;
+};
+#define STORE_ONLY_AUTO CLEANUP(store_only_close) struct store_only
+int store_only_open(const char *home, struct store_only *ret_only, struct error *err);
+void store_only_close(struct store_only *only); // also after a failure; accepts one of HOME_INIT
 
 int owner_ask(const char *home, const struct owner_question *question, struct buf *ret_body,
               struct json *ret_values, struct error *err);

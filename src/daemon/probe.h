@@ -30,6 +30,8 @@ void probe_upstream(const struct endpoint *endpoint, const struct llm_config *ll
 // What a running hermes says of its MCP servers, and what their programs see of it.
 void probe_mcp(const char *home, const struct mcp_config *config, struct report *report);
 
+void probe_cron(const char *home, struct report *report); // its jobs, as their file has them
+
 // Asks Telegram who the bot is, which shows whether it can be reached and takes the token, and says
 // who may talk to it.
 void probe_telegram(const struct telegram_config *config, const char *ca_file,

@@ -18,10 +18,12 @@
 #include "channels/telegram.h"
 #include "daemon/app.h"
 #include "daemon/gateway_log.h"
+#include "daemon/retention.h"
 #include "loop/reaper.h"
 #include "loop/signals.h"
 #include "router/router.h"
 #include "serve/admin.h"
+#include "serve/api.h"
 #include "serve/control.h"
 #include "serve/mcp_face.h"
 #include "serve/router_listener.h"
@@ -52,8 +54,10 @@ struct service {
     struct control_env control_env;
     struct control *control;
     struct mcp_face *mcp;
+    struct api *api; // NULL: there is no key for it
     struct telegram *telegram;
     struct reaper *reaper;
+    struct retention retention;
     int64_t stopping_since_ms;
     int64_t leaving_since_ms;
     bool stopping, handed_over;
@@ -116,8 +120,12 @@ static void stop(struct service *service, int number)
     service->stopping = true;
     service->stopping_since_ms = loop_now(app->loop);
     home_leave(&app->home);
+    if (app->scheduler)
+        scheduler_stop(app->scheduler);
     if (service->router_listener)
         router_listener_close(service->router_listener);
+    if (service->api)
+        api_close(service->api);
     log_info("stopping on signal %d", number);
     if (!app->agent) {
         leave(service);
@@ -134,17 +142,18 @@ static char *fixed_of(const struct settings_values *values)
 {
     const struct telegram_config *bot = &values->telegram;
     bool wanted = telegram_is_wanted(bot);
-    return mem_printf("%s %s\n%s %" PRId64 "\n%s %" PRId64, wanted ? bot->token : "",
-                      wanted ? bot->base_url : "", values->admin.host, values->admin.port,
-                      values->router.host, values->router.port);
+    return mem_printf("%s %s\n%s %" PRId64 "\n%s %" PRId64 "\n%s %" PRId64,
+                      wanted ? bot->token : "", wanted ? bot->base_url : "", values->admin.host,
+                      values->admin.port, values->router.host, values->router.port,
+                      values->api.host, values->api.port);
 }
 
 // So that nobody believes it to have happened.
 static void tell_what_waits(const char *before, const char *after, struct buf *out)
 {
-    static const char *const names[] = {"Telegram's token and base URL",
-                                        "the admin listener's address and port",
-                                        "the router's address and port"};
+    static const char *const names[] = {
+        "Telegram's token and base URL", "the admin listener's address and port",
+        "the router's address and port", "the API's address and port"};
     struct span old = span_of(before), new = span_of(after);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         if (!span_equal(span_cut(&old, '\n'), span_cut(&new, '\n')))
@@ -215,7 +224,8 @@ static int refuse_writable_config(const struct service *service, struct error *e
     const struct app *app = &service->app;
     const char *path = config_path(app->settings.config);
     if (!path || service->options->allow_writable_config ||
-        (!lies_in(path, app->home.workspace) && !lies_in(path, app->home.memories)))
+        (!lies_in(path, app->home.workspace) && !lies_in(path, app->home.memories) &&
+         !lies_in(path, app->home.skills)))
         return 0;
     return error_set(err, -EPERM,
                      "the agent's tools can write %s; move it (to /etc/hermes, or the home "
@@ -298,6 +308,8 @@ static int open_listeners(struct service *service, struct error *err)
         .agent = app->agent,
         .mcp_servers = app->mcp,
         .toolbox = app->toolbox,
+        .scheduler = app->scheduler,
+        .targets = &app->targets,
         .endpoint = app->agent ? &app->endpoint : NULL,
         .started_ms = loop_wall(app->loop),
         .up_since_ms = loop_now(app->loop),
@@ -314,6 +326,8 @@ static int open_listeners(struct service *service, struct error *err)
                          &service->admin, err);
     if (r == 0)
         r = open_router_listener(service, err);
+    if (r == 0 && app->agent)
+        r = api_create(&app->settings.values.api, &service->control_env, &service->api, err);
     return r < 0 ? r : control_create(&service->control_env, &service->control, err);
 }
 
@@ -334,6 +348,8 @@ static void tell(const struct service *service)
     if (!app->agent)
         return;
     report_listener("admin", values->admin.host, admin_port(service->admin));
+    if (service->api)
+        report_listener("api", values->api.host, api_port(service->api));
     if (!service->telegram)
         log_info("no chat channel is set up; for Telegram set TELEGRAM_BOT_TOKEN (from @BotFather) "
                  "and TELEGRAM_ALLOWED_USERS (your numeric id)");
@@ -350,6 +366,8 @@ static int start(struct service *service, struct error *err)
     int r = app_start(app, service->options->arguments, err);
     if (r < 0)
         return r;
+    app->mcp_commands.reload = reload;
+    app->mcp_commands.reload_context = service;
     metrics_add_process(app->metrics);
     if (app->agent)
         r = refuse_writable_config(service, err);
@@ -360,8 +378,10 @@ static int start(struct service *service, struct error *err)
                          service, err);
     if (r == 0 && app->agent && reaper_is_needed())
         r = reaper_create(app->loop, &service->reaper, err);
-    if (r == 0 && app->agent)
+    if (r == 0 && app->agent) {
+        retention_init(&service->retention, app);
         r = open_channels(service, err);
+    }
     if (r == 0)
         r = open_listeners(service, err);
     return r;
@@ -369,12 +389,16 @@ static int start(struct service *service, struct error *err)
 
 static void finish(struct service *service)
 {
+    retention_finish(&service->retention);
     telegram_destroy(service->telegram);
+    scheduler_destroy(service->app.scheduler);
+    service->app.scheduler = NULL;
     dispatcher_destroy(service->app.dispatcher); // turns stay in the store
     service->app.dispatcher = NULL;
     mcp_face_destroy(service->mcp);
     service->control_env.mcp_face = NULL;
     control_destroy(service->control);
+    api_destroy(service->api);
     router_listener_destroy(service->router_listener);
     admin_destroy(service->admin);
     reaper_destroy(service->reaper);
@@ -399,10 +423,12 @@ static int refuse_root(struct error *err)
 
 int service_run(const struct service_options *options, struct error *err)
 {
-    struct service service = {
-        .options = options,
-        .port = -1,
-        .app = {.home = HOME_INIT, .streaming = true, .routes_only = options->routes_only}};
+    struct service service = {.options = options,
+                              .port = -1,
+                              .app = {.home = HOME_INIT,
+                                      .streaming = true,
+                                      .routes_only = options->routes_only,
+                                      .schedules = !options->routes_only}};
     if (options->port && read_port("--port", options->port, &service.port, err) < 0)
         return COMMAND_MISUSED;
     int r = options->routes_only ? 0 : refuse_root(err);

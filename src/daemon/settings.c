@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "daemon/main_model.h"
+
+enum { PROFILE_NAME_MAX = 64 }; // bytes
 
 #define SECTION(module)                                                                    \
     {                                                                                      \
@@ -13,14 +16,40 @@
     }
 
 static const struct config_section sections[] = {
-    SECTION(llm),        SECTION(router),    SECTION(agent),    SECTION(memory),
-    SECTION(dispatcher), SECTION(process),   SECTION(tool),     SECTION(shell),
-    SECTION(web),        SECTION(mcp),       SECTION(telegram), SECTION(gateway_log),
-    SECTION(admin),      SECTION(mcp_serve),
+    SECTION(llm),         SECTION(router),  SECTION(agent),     SECTION(memory),
+    SECTION(dispatcher),  SECTION(process), SECTION(tool),      SECTION(shell),
+    SECTION(skills),      SECTION(web),     SECTION(mcp),       SECTION(telegram),
+    SECTION(gateway_log), SECTION(admin),   SECTION(mcp_serve), SECTION(api),
+    SECTION(scheduler),   SECTION(speech),
 };
 
 const struct config_schema settings_schema = {sections, ARRAY_LEN(sections),
                                               sizeof(struct settings_values)};
+
+const char *settings_profile;
+
+// A mistyped name must not become a new home, whose assistant knows nothing.
+static int enter_profile(const char *root, char **ret_home, struct error *err)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    const char *name = settings_profile ? settings_profile : getenv("HERMES_PROFILE");
+    if (!name || !*name) {
+        *ret_home = mem_strdup(root);
+        return 0;
+    }
+    if (name[strspn(name, letters)] || strlen(name) > PROFILE_NAME_MAX)
+        return error_set(err, -EINVAL,
+                         "a profile's name has at most %d letters, digits, - and _, and is not "
+                         "\"%.64s\"",
+                         PROFILE_NAME_MAX, name);
+    CLEANUP(mem_cleanup) char *path = mem_printf("%s/profiles/%s", root, name);
+    if (access(path, F_OK) < 0)
+        return error_errno(
+            err, errno, "there is no profile %s: to begin one, make the directory %s", name, path);
+    *ret_home = STEAL(path);
+    return 0;
+}
 
 int settings_find_home(const struct arguments *arguments, char **ret_home, struct error *err)
 {
@@ -30,14 +59,15 @@ int settings_find_home(const struct arguments *arguments, char **ret_home, struc
     if (home && *home) {
         // Absolute, because tools' processes are told it too.
         CLEANUP(mem_cleanup) char *here = *home == '/' ? NULL : getcwd(NULL, 0);
-        *ret_home = here ? mem_printf("%s/%s", here, home) : mem_strdup(home);
-        return 0;
+        CLEANUP(mem_cleanup)
+        char *root = here ? mem_printf("%s/%s", here, home) : mem_strdup(home);
+        return enter_profile(root, ret_home, err);
     }
     const char *user_home = getenv("HOME");
     if (!user_home || *user_home != '/')
         return error_set(err, -ENOENT, "neither HERMES_HOME nor HOME is set: use --home DIR");
-    *ret_home = mem_printf("%s/.hermes", user_home);
-    return 0;
+    CLEANUP(mem_cleanup) char *root = mem_printf("%s/.hermes", user_home);
+    return enter_profile(root, ret_home, err);
 }
 
 static int load(const struct arguments *arguments, bool inspect, struct settings *ret_settings,

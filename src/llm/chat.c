@@ -20,6 +20,7 @@ void chat_message_finish(struct chat_message *message)
         free(message->calls[i].extra);
     }
     free(message->calls);
+    chat_parts_finish(&message->parts);
     free(message->text);
     free(message->call_id);
     free(message->extra);

@@ -6,6 +6,7 @@
 
 #include "base/span.h"
 #include "llm/chat_failure.h"
+#include "llm/chat_part.h"
 #include "llm/origin.h"
 
 /*
@@ -45,9 +46,12 @@ struct chat_message {
     // members of its own wire format, `"name":value,...`, which nobody else looks into. NULL is
     // none.
     char *extra;
-    char *writer;  // of one with extras: the model that was asked, as no other one gets them
-    bool tainted;  // came of text that nobody vouches for
-    int64_t at_ms; // wall clock; 0: not known
+    char *writer; // of one with extras: the model that was asked, as no other one gets them
+    struct chat_parts parts; // behind the text
+    bool tainted;            // came of text that nobody vouches for
+    bool summary;            // stands in the place of earlier messages
+    bool unstored;           // no row of the store is this message
+    int64_t at_ms;           // wall clock; 0: not known
 };
 
 void chat_message_finish(struct chat_message *message);          // accepts zeroed
@@ -85,7 +89,9 @@ struct chat_request { // borrowed; valid during the call that takes it
     size_t message_count, tool_count;
     int64_t max_tokens; // 0: the provider's default
     bool stream;
-    const char *params; // further members in the server's own wire format, as in `extra`; or NULL
+    unsigned media;      // CHAT_IMAGES, CHAT_SOUND: sent to whichever model takes it
+    unsigned media_sure; // sent to any model
+    const char *params;  // further members in the server's own wire format, as in `extra`; or NULL
 };
 
 enum chat_finish {

@@ -1,5 +1,7 @@
 #include "llm/chat_failure.h"
 
+#include <errno.h>
+
 const char *chat_failure_advice(const struct chat_failure *failure)
 {
     switch (failure->kind) {
@@ -38,4 +40,13 @@ const char *chat_failure_advice(const struct chat_failure *failure)
         return "raise the limit of open files (ulimit -n), or stop other programs on this machine";
     }
     return "try again";
+}
+
+int chat_failure_code(const struct chat_failure *failure)
+{
+    static const unsigned passing = 1 << CHAT_UNREACHABLE | 1 << CHAT_TIMED_OUT |
+                                    1 << CHAT_INTERRUPTED | 1 << CHAT_RATE_LIMITED |
+                                    1 << CHAT_OVERLOADED | 1 << CHAT_SERVER | 1 << CHAT_EMPTY |
+                                    1 << CHAT_EXHAUSTED;
+    return failure->kind == CHAT_BUDGET ? -EDQUOT : passing >> failure->kind & 1 ? -EAGAIN : -EIO;
 }

@@ -32,3 +32,6 @@ struct chat_failure {
 
 // The way out for a person, to follow the sentence: "try again later, or use another model".
 const char *chat_failure_advice(const struct chat_failure *failure);
+
+// As a negated errno value: -EDQUOT is a budget, -EAGAIN what may pass by itself, -EIO the rest.
+int chat_failure_code(const struct chat_failure *failure);

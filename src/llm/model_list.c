@@ -95,12 +95,14 @@
     P("input_cost_per_request")                  \
     P("input_cost_per_image")
 
-#define INFO(P)           \
-    P("id")               \
-    P("mode")             \
-    P("max_tokens")       \
-    P("max_input_tokens") \
-    P("max_output_tokens")
+#define INFO(P)            \
+    P("id")                \
+    P("mode")              \
+    P("max_tokens")        \
+    P("max_input_tokens")  \
+    P("max_output_tokens") \
+    P("supports_vision")   \
+    P("supports_audio_input")
 
 #define NAME(name) name ","
 #define IN_PARAMS(name) "*.litellm_params." name ", "

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "codec/json.h"
 #include "llm/openai_extra.h"
+#include "llm/openai_parts.h"
 #include "llm/wire_format.h"
 
 enum { TOOLS_MAX = 128, MESSAGES_MAX = 100 * 1000 };
@@ -37,8 +38,8 @@ static int read_text(struct json_value value, struct buf *text, struct error *er
     return error_set(err, -EBADMSG, "messages: a content is no text, or holds a U+0000");
 }
 
-// A text, or a list of parts that are texts; NULL stays NULL.
-static int read_content(struct json_value content, char **ret_text, struct error *err)
+// A text, or a list of parts: texts, images, sound; NULL stays NULL.
+static int read_content(struct json_value content, struct chat_message *message, struct error *err)
 {
     BUF_AUTO text = BUF_INIT(WIRE_REQUEST_MAX);
     struct json_iter it = json_iter_init(content);
@@ -47,12 +48,16 @@ static int read_content(struct json_value content, char **ret_text, struct error
         return 0;
     int r = json_type(content) == JSON_ARRAY ? 0 : read_text(content, &text, err);
     while (r == 0 && json_type(content) == JSON_ARRAY && json_iter_next(&it, NULL, &part)) {
-        if (!json_is(json_get(part, "type"), "text"))
-            return refuse(json_get(part, "type"), " in a message", err);
-        r = read_text(json_get(part, "text"), &text, err);
+        struct json_value type = json_get(part, "type");
+        if (json_is(type, "image_url") || json_is(type, "input_audio"))
+            r = openai_part_read(part, message, err);
+        else if (json_is(type, "text"))
+            r = read_text(json_get(part, "text"), &text, err);
+        else
+            return refuse(type, " in a message", err);
     }
     if (r == 0)
-        *ret_text = buf_take_text(&text);
+        message->text = buf_take_text(&text);
     return r;
 }
 
@@ -114,7 +119,7 @@ static int read_message_member(struct json_value key, struct json_value value,
         (json_is(key, "tool_calls") && message->call_count))
         return error_set(err, -EBADMSG, "messages: content or tool_calls occur twice in one");
     if (json_is(key, "content"))
-        return read_content(value, &message->text, err);
+        return read_content(value, message, err);
     if (json_is(key, "tool_calls"))
         return read_list(value, CHAT_CALLS_MAX, message, read_call, err);
     if (json_is(key, "tool_call_id")) {
@@ -243,6 +248,7 @@ int openai_read_request(struct span body, struct span params, struct openai_aske
         r = read_member(key, value, json_root(&owner), ret_asked, err);
     if (r == 0 && !ret_asked->request.model)
         r = error_set(err, -EBADMSG, "the request names no model");
+    ret_asked->request.media_sure = CHAT_IMAGES | CHAT_SOUND; // who asks knows the model
     ret_asked->request.params = buf_text(&ret_asked->params);
     ret_asked->request.messages = ret_asked->history.messages;
     ret_asked->request.message_count = ret_asked->history.count;

@@ -5,6 +5,7 @@
 
 #include "codec/json_write.h"
 #include "llm/openai_extra.h"
+#include "llm/openai_parts.h"
 
 /*
  * Servers refuse a history whose arguments are not JSON (and some, one where they are not an
@@ -55,8 +56,48 @@ static void write_calls(struct json_writer *w, const struct chat_message *messag
     json_write_array_end(w);
 }
 
+// What is said, and as parts behind it what else a user's message has.
+static void write_content(struct json_writer *w, const struct chat_message *message, unsigned media)
+{
+    BUF_AUTO text = BUF_INIT(CHAT_TEXT_MAX);
+    buf_append_text(&text, message->text ? message->text : "");
+    openai_parts_tell(message, media, &text);
+    json_write_key(w, "content");
+    if (message->role == CHAT_TOOL || !openai_parts_any(message, media)) {
+        json_write_string(w, buf_span(&text));
+        return;
+    }
+    json_write_array_begin(w);
+    json_write_object_begin(w);
+    json_write_member_text(w, "type", "text");
+    json_write_member_string(w, "text", buf_span(&text));
+    json_write_object_end(w);
+    openai_parts_write(w, message, media);
+    json_write_array_end(w);
+}
+
+// Results of tools hold text alone: what else they have comes behind the last of them.
+static void write_shown(struct json_writer *w, const struct chat_message *messages, size_t end,
+                        unsigned media)
+{
+    size_t first = end;
+    bool any = false;
+    for (; first > 0 && messages[first - 1].role == CHAT_TOOL; first--)
+        any = any || openai_parts_any(&messages[first - 1], media);
+    if (!any)
+        return;
+    json_write_object_begin(w);
+    json_write_member_text(w, "role", "user");
+    json_write_key(w, "content");
+    json_write_array_begin(w);
+    for (; first < end; first++)
+        openai_parts_write(w, &messages[first], media);
+    json_write_array_end(w);
+    json_write_object_end(w);
+}
+
 static void write_message(struct json_writer *w, const struct chat_message *message,
-                          const char *writer)
+                          const char *writer, unsigned media)
 {
     bool extra = !writer || !message->writer || strcmp(writer, message->writer) == 0;
     json_write_object_begin(w);
@@ -64,7 +105,11 @@ static void write_message(struct json_writer *w, const struct chat_message *mess
     if (message->call_id)
         json_write_member_text(w, "tool_call_id", message->call_id);
     // Some servers want the key to be there even when an assistant only called tools.
-    json_write_member_text(w, "content", message->text || message->call_count ? message->text : "");
+    if (message->parts.count)
+        write_content(w, message, media);
+    else
+        json_write_member_text(w, "content",
+                               message->text || message->call_count ? message->text : "");
     if (message->call_count) {
         write_calls(w, message, extra);
         openai_extra_write(w, extra ? message->extra : NULL);
@@ -88,13 +133,17 @@ static void write_tool(struct json_writer *w, const struct chat_tool *tool)
 int openai_write_request(const struct chat_request *request, struct buf *out, struct error *err)
 {
     struct json_writer w;
+    unsigned media = request->media | request->media_sure;
     json_writer_init(&w, out);
     json_write_object_begin(&w);
     json_write_member_text(&w, "model", request->model);
     json_write_key(&w, "messages");
     json_write_array_begin(&w);
-    for (size_t i = 0; i < request->message_count; i++)
-        write_message(&w, &request->messages[i], request->writer);
+    for (size_t i = 0, n = request->message_count; i < n; i++) {
+        write_message(&w, &request->messages[i], request->writer, media);
+        if (i + 1 == n || request->messages[i + 1].role != CHAT_TOOL)
+            write_shown(&w, request->messages, i + 1, media);
+    }
     json_write_array_end(&w);
     if (request->tool_count) {
         json_write_key(&w, "tools");

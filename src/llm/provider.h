@@ -20,6 +20,11 @@ struct chat_provider_ops {
     // NULL: its replies have no notices.
     void (*end_work)(struct chat_provider *provider, const char *work, bool told);
     void (*destroy)(struct chat_provider *provider);
+    // What that model, or with NULL any of its models, is known to take, in bits of enum
+    // chat_media. NULL: nothing.
+    unsigned (*media)(const struct chat_provider *provider, const char *model);
+    // Tokens that a model, or (NULL) that of a slot, reads at most. NULL, 0: not known.
+    int64_t (*window)(const struct chat_provider *provider, const char *model, const char *slot);
 };
 
 struct chat_provider {
@@ -48,6 +53,17 @@ static inline void chat_provider_end_work(struct chat_provider *provider, const 
 {
     if (provider->ops->end_work)
         provider->ops->end_work(provider, work, told);
+}
+
+static inline unsigned chat_provider_media(const struct chat_provider *provider, const char *model)
+{
+    return provider->ops->media ? provider->ops->media(provider, model) : 0;
+}
+
+static inline int64_t chat_provider_window(const struct chat_provider *provider, const char *model,
+                                           const char *slot)
+{
+    return provider->ops->window ? provider->ops->window(provider, model, slot) : 0;
 }
 
 static inline void chat_provider_destroy(struct chat_provider *provider)

@@ -16,6 +16,8 @@ void mcp_catalogue_finish(struct mcp_catalogue *catalogue)
         free(catalogue->tools[i].original);
         free(catalogue->tools[i].description);
         free(catalogue->tools[i].parameters);
+        free(catalogue->tools[i].was_description);
+        free(catalogue->tools[i].was_parameters);
     }
     free(catalogue->tools);
     *catalogue = (struct mcp_catalogue){0};
@@ -252,10 +254,34 @@ void mcp_catalogue_add_utilities(struct mcp_catalogue *catalogue,
 
 /* Pins */
 
-static void write_pin(struct json_writer *w, struct span name, const char *hash)
+// Half of the room is for hashes.
+static void write_pin(struct json_writer *w, const struct mcp_tool *tool)
 {
-    json_write_key_span(w, name);
-    json_write_text(w, hash);
+    size_t len = strlen(tool->description) + strlen(tool->parameters);
+    if (w->out->len + len > w->out->max / 2) {
+        json_write_text(w, tool->hash);
+        return;
+    }
+    json_write_array_begin(w);
+    json_write_text(w, tool->hash);
+    json_write_text(w, tool->description);
+    json_write_raw(w, span_of(tool->parameters));
+    json_write_array_end(w);
+}
+
+static void compare_with_pin(struct mcp_tool *tool, struct json_value pin, bool same)
+{
+    struct span parameters = json_raw(json_at(pin, 2));
+    CLEANUP(mem_cleanup)
+    char *description = json_strdup(json_at(pin, 1), TOOL_DESCRIPTION_MAX);
+    free(STEAL(tool->was_description));
+    free(STEAL(tool->was_parameters));
+    if (tool->state <= MCP_TOOL_CHANGED)
+        tool->state = same ? MCP_TOOL_OFFERED : MCP_TOOL_CHANGED;
+    if (same || !description || !parameters.len)
+        return;
+    tool->was_description = STEAL(description);
+    tool->was_parameters = mem_strndup(parameters.data, parameters.len);
 }
 
 // What was made here needs none, and what cannot be called has nothing to hide.
@@ -277,29 +303,34 @@ size_t mcp_catalogue_pin(struct mcp_catalogue *catalogue, struct span pins, bool
 {
     JSON_AUTO doc = JSON_INIT;
     struct json_writer w;
-    struct json_value known, name, hash;
+    struct json_value known, name, pin;
     size_t waiting = 0;
     bool any = pins.len && json_parse(&doc, pins, NULL) == 0;
     known = any ? json_root(&doc) : JSON_VALUE_ABSENT;
     struct json_iter it = json_iter_init(known);
     json_writer_init(&w, out);
     json_write_object_begin(&w);
-    while (json_iter_next(&it, &name, &hash)) {
+    while (json_iter_next(&it, &name, &pin)) {
         BUF_AUTO text = BUF_INIT(MCP_TOOL_ORIGINAL_MAX);
-        BUF_AUTO digest = BUF_INIT(SHA256_HEX_SIZE);
+        struct json_value hash = json_type(pin) == JSON_ARRAY ? json_at(pin, 0) : pin;
         struct mcp_tool *tool = find_original(catalogue, name);
+        bool same = tool && (accept || json_is(hash, tool->hash));
         json_string(name, &text);
-        json_string(hash, &digest);
-        bool same = !tool || json_is(hash, tool->hash);
-        write_pin(&w, buf_span(&text), same || !accept ? buf_text(&digest) : tool->hash);
-        if (tool && tool->state <= MCP_TOOL_CHANGED)
-            tool->state = same || accept ? MCP_TOOL_OFFERED : MCP_TOOL_CHANGED;
+        json_write_key_span(&w, buf_span(&text));
+        if (same)
+            write_pin(&w, tool);
+        else
+            json_write_raw(&w, json_raw(pin));
+        if (tool)
+            compare_with_pin(tool, pin, same);
         waiting += tool && tool->state == MCP_TOOL_CHANGED;
     }
     for (size_t i = 0; i < catalogue->count; i++)
         if (is_pinned(&catalogue->tools[i]) &&
-            json_type(json_get(known, catalogue->tools[i].original)) == JSON_ABSENT)
-            write_pin(&w, span_of(catalogue->tools[i].original), catalogue->tools[i].hash);
+            json_type(json_get(known, catalogue->tools[i].original)) == JSON_ABSENT) {
+            json_write_key(&w, catalogue->tools[i].original);
+            write_pin(&w, &catalogue->tools[i]);
+        }
     json_write_object_end(&w);
     return waiting;
 }

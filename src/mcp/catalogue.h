@@ -47,6 +47,8 @@ struct mcp_tool {
     unsigned flags;               // enum tool_flags
     enum mcp_tool_state state;
     const char *why;
+    // While it waits: how it was accepted. NULL: not known any more.
+    char *was_description, *was_parameters;
     bool mirrored; // some of its arguments go into headers (x-mcp-header)
 };
 
@@ -70,7 +72,8 @@ void mcp_catalogue_add_utilities(struct mcp_catalogue *catalogue,
 struct mcp_tool *mcp_catalogue_find(const struct mcp_catalogue *catalogue, const char *name);
 
 /*
- * Pins: {"tool": "hash", ...} as text. What has no pin is pinned as it is; what has another waits,
+ * Pins as text: {"tool": ["hash", "description", {parameters}], ...}, and "hash" alone where the
+ * room is needed for others. What has no pin is pinned as it is; what has another waits,
  * unless `accept`. Tools that are gone keep theirs, so that they cannot come back changed.
  * Appends the new text to `out` (absent `pins`: there were none). Returns how many wait.
  */

@@ -1,6 +1,8 @@
 #include "mcp/content.h"
 
 #include "base/mem.h"
+#include "codec/base64.h"
+#include "mcp/rpc.h"
 
 enum { NAME_MAX_BYTES = 200 }; // of a type or URI in a line
 
@@ -16,16 +18,52 @@ static void begin_part(struct buf *out)
         buf_append_char(out, '\n');
 }
 
-// Base64 has four characters for three bytes.
-static void append_blob(const char *kind, struct json_value type, struct json_value data,
-                        struct buf *out)
+void mcp_media_finish(struct mcp_media *media)
 {
-    buf_printf(out, "[%s, ", kind);
-    append_name(type, "of an unknown type", out);
-    buf_printf(out, ", %zu bytes: not shown]", json_raw(data).len / 4 * 3);
+    while (media->count)
+        buf_finish(&media->bytes[--media->count]);
+    media->size = 0;
 }
 
-static void append_resource(struct json_value resource, struct buf *out)
+// NULL: it is kept; or why not.
+static const char *keep(struct json_value data, struct mcp_media *media)
+{
+    BUF_AUTO text = BUF_INIT(RPC_MESSAGE_MAX);
+    BUF_AUTO bytes = BUF_INIT(RPC_MESSAGE_MAX);
+    if (media->count == TOOL_PARTS_MAX)
+        return "not shown, as there are more than 8";
+    if (!json_string(data, &text) || !base64_decode(buf_span(&text), &bytes))
+        return "not shown, as its data is no base64";
+    if (bytes.len > TOOL_PART_MAX)
+        return "not shown, as it is larger than 3840 KiB";
+    if (bytes.len > TOOL_PARTS_BYTES - media->size)
+        return "not shown, as all of them are larger than 6 MiB";
+    const struct media_type *type = media_type_of(buf_span(&bytes));
+    if (!type)
+        return "not shown, as it is no PNG, JPEG, GIF, WebP, WAV, MP3, Ogg or FLAC";
+    media->size += bytes.len;
+    media->bytes[media->count] = bytes;
+    media->parts[media->count++] = (struct tool_part){type, buf_span(&bytes)};
+    bytes = (struct buf)BUF_INIT(0);
+    return NULL;
+}
+
+// Base64 has four characters for three bytes.
+static void append_blob(const char *kind, struct json_value type, struct json_value data,
+                        struct buf *out, struct mcp_media *media)
+{
+    const char *why = keep(data, media);
+    buf_printf(out, "[%s, ", kind);
+    if (why)
+        append_name(type, "of an unknown type", out);
+    else
+        buf_append_text(out, media->parts[media->count - 1].type->name);
+    buf_printf(out, ", %zu bytes%s%s]",
+               why ? json_raw(data).len / 4 * 3 : media->parts[media->count - 1].bytes.len,
+               why ? ": " : "", why ? why : "");
+}
+
+static void append_resource(struct json_value resource, struct buf *out, struct mcp_media *media)
 {
     struct json_value text = json_get(resource, "text");
     buf_append_char(out, '[');
@@ -34,7 +72,8 @@ static void append_resource(struct json_value resource, struct buf *out)
     if (json_type(text) == JSON_STRING)
         json_string(text, out);
     else
-        append_blob("a file", json_get(resource, "mimeType"), json_get(resource, "blob"), out);
+        append_blob("a file", json_get(resource, "mimeType"), json_get(resource, "blob"), out,
+                    media);
 }
 
 static void append_link(struct json_value link, struct buf *out)
@@ -46,7 +85,7 @@ static void append_link(struct json_value link, struct buf *out)
     buf_append_char(out, ']');
 }
 
-static void append_part(struct json_value part, struct buf *out)
+static void append_part(struct json_value part, struct buf *out, struct mcp_media *media)
 {
     struct json_value type = json_get(part, "type");
     begin_part(out);
@@ -54,9 +93,9 @@ static void append_part(struct json_value part, struct buf *out)
         json_string(json_get(part, "text"), out);
     else if (json_is(type, "image") || json_is(type, "audio"))
         append_blob(json_is(type, "image") ? "an image" : "sound", json_get(part, "mimeType"),
-                    json_get(part, "data"), out);
+                    json_get(part, "data"), out, media);
     else if (json_is(type, "resource"))
-        append_resource(json_get(part, "resource"), out);
+        append_resource(json_get(part, "resource"), out, media);
     else if (json_is(type, "resource_link"))
         append_link(part, out);
     else {
@@ -66,28 +105,28 @@ static void append_part(struct json_value part, struct buf *out)
     }
 }
 
-static void append_message(struct json_value message, struct buf *out)
+static void append_message(struct json_value message, struct buf *out, struct mcp_media *media)
 {
     begin_part(out);
     append_name(json_get(message, "role"), "somebody", out);
     buf_append_char(out, ':');
-    append_part(json_get(message, "content"), out);
+    append_part(json_get(message, "content"), out, media);
 }
 
-void mcp_content_append(struct json_value result, struct buf *out)
+void mcp_content_append(struct json_value result, struct buf *out, struct mcp_media *media)
 {
     struct json_value each, structured = json_get(result, "structuredContent");
     struct json_iter parts = json_iter_init(json_get(result, "content"));
     struct json_iter resources = json_iter_init(json_get(result, "contents"));
     struct json_iter messages = json_iter_init(json_get(result, "messages"));
     while (json_iter_next(&parts, NULL, &each))
-        append_part(each, out);
+        append_part(each, out, media);
     while (json_iter_next(&resources, NULL, &each)) {
         begin_part(out);
-        append_resource(each, out);
+        append_resource(each, out, media);
     }
     while (json_iter_next(&messages, NULL, &each))
-        append_message(each, out);
+        append_message(each, out, media);
     if (out->len == 0 && json_type(structured) != JSON_ABSENT)
         buf_append_span(out, json_raw(structured));
 }

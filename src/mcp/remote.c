@@ -92,6 +92,7 @@ static void on_listed(struct mcp_remote *remote, const struct error *err)
 {
     if (err && remote->state == MCP_READY) { // the list that there is stays
         snprintf(remote->error, sizeof remote->error, "%s", err->text);
+        mcp_remote_run_waiting(remote);
         return;
     }
     if (err) {
@@ -135,12 +136,24 @@ static void on_notification(void *context, const char *method, struct json_value
         mcp_remote_listed_soon(context);
 }
 
+static void on_question(void *context, uint64_t question, mcp_request_id request,
+                        struct json_value params)
+{
+    if (mcp_remote_question(context, question, request, params))
+        mcp_remote_look_soon(context);
+}
+
+static void on_question_over(void *context, uint64_t question)
+{
+    mcp_remote_question_over(context, question);
+}
+
 /* Connecting */
 
 static void connect_with(struct mcp_remote *remote, const struct error *err)
 {
-    static const struct mcp_client_events events = {
-        .on_ready = on_ready, .on_closed = on_closed, .on_notification = on_notification};
+    static const struct mcp_client_events events = {on_ready, on_closed, on_notification,
+                                                    on_question, on_question_over};
     struct mcp_env env = {.loop = remote->env->loop, .processes = remote->env->processes};
     struct error failed = ERROR_INIT;
     int r = 0;
@@ -158,6 +171,8 @@ static void connect_with(struct mcp_remote *remote, const struct error *err)
 static void on_headers(void *context, const struct error *err)
 {
     struct mcp_remote *remote = context;
+    if (remote->env->on_secrets)
+        remote->env->on_secrets(remote->env->secrets_context);
     if (remote->renewing)
         on_renewed(remote, err);
     else
@@ -311,6 +326,7 @@ struct mcp_remote *mcp_remote_create(const struct mcp_servers_env *env,
         .era = config->era,
         .timeout_ms = config->timeout_ms,
         .connect_ms = config->connect_ms,
+        .asks = env->asks,
     };
     header_source_init(&remote->headers, config, env->processes, on_headers, remote);
     remote->source = (struct tool_source){config->name, &mcp_remote_ops};
@@ -343,6 +359,7 @@ void mcp_remote_destroy(struct mcp_remote *remote)
     loop_cancel(remote->env->loop, remote->soon);
     loop_cancel(remote->env->loop, remote->renewal);
     drop_client(remote);
+    mcp_remote_finish_calls(remote);
     mcp_remote_finish_auth(remote);
     header_source_finish(&remote->headers);
     mcp_remote_finish_tools(remote);

@@ -58,6 +58,7 @@ struct mcp_remote {
     tool_source_id source_id;       // 0: the toolbox does not have it
     struct mcp_catalogue catalogue; // as it is offered
     struct mcp_catalogue incoming;  // while it is listed
+    char told[MCP_CHANGE_SIZE];     // of what the owner has been told last
     struct buf pins;                // of its tools, as they are kept
     struct buf listed;              // the same, to be kept
     mcp_request_id listing;
@@ -94,11 +95,16 @@ bool mcp_remote_renew_grant(struct mcp_remote *remote);       // ops->renewed() 
 bool mcp_remote_wants_scope(const struct mcp_remote *remote); // was it refused for that last?
 void mcp_remote_finish_auth(struct mcp_remote *remote);
 
+// secrets.c: what no result may show, borrowed. How many; at most `max`.
+size_t mcp_remote_secrets(const struct mcp_remote *remote, const char **ret_values, size_t max);
+
 // remote_tools.c
 void mcp_remote_restore(struct mcp_remote *remote);     // what is known from the last run
 bool mcp_remote_list(struct mcp_remote *remote);        // false: there are none to be listed
 void mcp_remote_listed_soon(struct mcp_remote *remote); // its list has changed
-size_t mcp_remote_accept(struct mcp_remote *remote);    // how many waited
+void mcp_remote_change(const struct mcp_remote *remote, char ret_change[MCP_CHANGE_SIZE]);
+void mcp_remote_told(struct mcp_remote *remote);
+size_t mcp_remote_accept(struct mcp_remote *remote); // how many waited
 void mcp_remote_stop_listing(struct mcp_remote *remote);
 void mcp_remote_finish_tools(struct mcp_remote *remote);
 
@@ -107,3 +113,11 @@ extern const struct tool_source_ops mcp_remote_ops;
 void mcp_remote_run_waiting(struct mcp_remote *remote);
 void mcp_remote_fail_waiting(struct mcp_remote *remote); // since it cannot be reached
 void mcp_remote_fail_running(struct mcp_remote *remote); // since its client is gone
+void mcp_remote_finish_calls(struct mcp_remote *remote); // that wait for an answer
+void mcp_remote_look_soon(struct mcp_remote *remote);    // at what is to be asked, ended or sent
+
+// remote_question.c
+// Is it to be asked?
+bool mcp_remote_question(struct mcp_remote *remote, uint64_t question, mcp_request_id request,
+                         struct json_value params);
+void mcp_remote_question_over(struct mcp_remote *remote, uint64_t question);

@@ -28,6 +28,8 @@ static void key_of(const struct mcp_remote *remote, char *key, size_t size)
 static void use_grant(struct mcp_remote *remote)
 {
     header_source_set_token(&remote->headers, remote->grant.access_token);
+    if (remote->env->on_secrets)
+        remote->env->on_secrets(remote->env->secrets_context);
 }
 
 void mcp_remote_load_grant(struct mcp_remote *remote)

@@ -10,8 +10,9 @@
 #include "tools/toolbox.h"
 
 /*
- * Two texts are kept of a server in the store: the pins of its tools, and its list as it was last,
- * with the entry by which it was got, so that another server of that name inherits no tools.
+ * Three texts are kept of a server in the store: the pins of its tools, of which change its owner
+ * has been told, and its list as it was last, with the entry by which it was got, so that another
+ * server of that name inherits no tools.
  */
 enum { SETTLE_MS = 250 }; // servers say five times in a row that their list has changed
 
@@ -73,6 +74,33 @@ static size_t pin(struct mcp_remote *remote, bool accept)
     return waiting;
 }
 
+void mcp_remote_change(const struct mcp_remote *remote, char ret_change[MCP_CHANGE_SIZE])
+{
+    struct sha256 hash;
+    char hex[SHA256_HEX_SIZE];
+    bool any = false;
+    sha256_init(&hash);
+    for (size_t i = 0; i < remote->catalogue.count; i++) {
+        const struct mcp_tool *tool = &remote->catalogue.tools[i];
+        if (tool->state != MCP_TOOL_CHANGED)
+            continue;
+        sha256_add(&hash, span_of(tool->hash));
+        any = true;
+    }
+    sha256_end_hex(&hash, hex);
+    snprintf(ret_change, MCP_CHANGE_SIZE, "%s", any ? hex : "");
+}
+
+void mcp_remote_told(struct mcp_remote *remote)
+{
+    char change[MCP_CHANGE_SIZE];
+    mcp_remote_change(remote, change);
+    if (!*change || strcmp(change, remote->told) == 0)
+        return;
+    memcpy(remote->told, change, sizeof change);
+    keep(remote, "told", span_of(change));
+}
+
 size_t mcp_remote_accept(struct mcp_remote *remote)
 {
     size_t waited = 0;
@@ -108,6 +136,9 @@ void mcp_remote_restore(struct mcp_remote *remote)
     hash_entry(remote, entry);
     buf_init(&remote->pins, STORE_VALUE_MAX);
     read_kept(remote, "pins", &remote->pins);
+    if (read_kept(remote, "told", &text) && text.len < sizeof remote->told)
+        snprintf(remote->told, sizeof remote->told, "%s", buf_text(&text));
+    buf_clear(&text);
     if (!read_kept(remote, "tools", &text) || json_parse(&doc, buf_span(&text), NULL) < 0 ||
         !json_is(json_get(json_root(&doc), "entry"), entry))
         return;

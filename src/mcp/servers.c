@@ -182,6 +182,8 @@ bool mcp_servers_at(const struct mcp_servers *servers, size_t place, struct mcp_
             .failures = *remote->calls_failed,
             .connects = *remote->connects,
         };
+        mcp_remote_change(remote, ret->change);
+        ret->news = *ret->change && strcmp(ret->change, remote->told) != 0;
         for (size_t i = 0; i < remote->catalogue.count; i++) {
             enum mcp_tool_state state = remote->catalogue.tools[i].state;
             ret->offered += state == MCP_TOOL_OFFERED;
@@ -201,10 +203,31 @@ const struct mcp_catalogue *mcp_servers_catalogue(const struct mcp_servers *serv
     return remote ? &remote->catalogue : NULL;
 }
 
-int mcp_servers_accept(struct mcp_servers *servers, const char *name, struct error *err)
+size_t mcp_servers_secrets(const struct mcp_servers *servers, const char **ret_values, size_t max)
+{
+    size_t count = 0;
+    list_for_each(link, &servers->remotes)
+        count += mcp_remote_secrets(list_entry(link, struct mcp_remote, link), ret_values + count,
+                                    max - count);
+    return count;
+}
+
+void mcp_servers_told(struct mcp_servers *servers)
+{
+    list_for_each(link, &servers->remotes)
+        mcp_remote_told(list_entry(link, struct mcp_remote, link));
+}
+
+int mcp_servers_accept(struct mcp_servers *servers, const char *name, const char *change,
+                       struct error *err)
 {
     struct mcp_remote *remote;
+    char waiting[MCP_CHANGE_SIZE];
     int r = need(servers, name, &remote, err);
+    if (r == 0)
+        mcp_remote_change(remote, waiting);
+    if (r == 0 && change && strcmp(change, waiting) != 0)
+        r = error_set(err, -ESTALE, "what was shown is not what waits now; /mcp shows that");
     return r < 0 ? r : (int)mcp_remote_accept(remote);
 }
 

@@ -34,8 +34,11 @@ struct mcp_servers_env { // borrowed
     // Paths of ours that no program must see, but for what is in `directory`; up to NULL, the home
     // first. NULL: none.
     const char *const *hidden;
+    bool asks; // whoever calls may be asked what a server wants to know
     int (*need_http)(void *context, struct http_client **ret_http, struct error *err);
     void *http_context;
+    void (*on_secrets)(void *context); // mcp_servers_secrets() has others; NULL: nobody hides them
+    void *secrets_context;
 };
 
 struct mcp_servers *mcp_servers_create(const struct mcp_servers_env *env);
@@ -43,6 +46,8 @@ void mcp_servers_destroy(struct mcp_servers *servers); // before the toolbox; ac
 // Once the store can be read, and with each reload: entries that are spelled as before go on as
 // they are. What the table of settings cannot refuse was checked (mcp_config_check()).
 void mcp_servers_configure(struct mcp_servers *servers, const struct mcp_config *config);
+
+enum { MCP_CHANGE_SIZE = 9 }; // bytes of a text that names what waits to be accepted
 
 enum mcp_state {
     MCP_OFF,        // "enabled: false"
@@ -62,6 +67,8 @@ struct mcp_server_status { // borrowed until the next event
     int64_t failing_ms;          // that it cannot be connected; 0: it can, or nobody tries
     int64_t connect_ms, list_ms; // that the last attempt took: to be connected, to list its tools
     size_t offered, changed, quarantined, excluded;
+    char change[MCP_CHANGE_SIZE];      // of the definitions that wait; "": none do
+    bool news;                         // of that the owner has not been told
     int64_t calls, failures, connects; // since the start, of all servers of that name
 };
 
@@ -70,14 +77,21 @@ bool mcp_servers_settled(const struct mcp_servers *servers, const char *name);
 // Some server is being connected, and nothing of its tools is known yet.
 bool mcp_servers_discovering(const struct mcp_servers *servers);
 
+// What the servers are given and no result may show; borrowed until on_secrets. How many.
+size_t mcp_servers_secrets(const struct mcp_servers *servers, const char **ret_values, size_t max);
+
 struct mcp_catalogue;
 // Walks the list: false behind the last.
 bool mcp_servers_at(const struct mcp_servers *servers, size_t place, struct mcp_server_status *ret);
 const struct mcp_catalogue *mcp_servers_catalogue(const struct mcp_servers *servers,
                                                   const char *name); // NULL: no such server
 
-// The definitions of its tools are taken as they are now. How many waited; -ENOENT: no such server.
-int mcp_servers_accept(struct mcp_servers *servers, const char *name, struct error *err);
+// The owner has been told of all changes there are.
+void mcp_servers_told(struct mcp_servers *servers);
+// The definitions of its tools are taken as they are now. `change`: only if that is what waits;
+// NULL: whatever does. How many waited; -ENOENT: no such server.
+int mcp_servers_accept(struct mcp_servers *servers, const char *name, const char *change,
+                       struct error *err);
 /*
  * Logging in by OAuth: the page that somebody must open, then, with the address to which that has
  * led, the end. `fn` comes once for each: with the page, with neither (it is done), or with why

@@ -11,8 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "codec/http_date.h"
 #include "net/http_field.h"
 #include "net/http_internal.h"
 
@@ -165,10 +165,9 @@ static void put_date(struct http_server *server, struct head *head)
 {
     if (loop_now(server->loop) >= server->date_until_ms) {
         int64_t wall_ms = loop_wall(server->loop);
-        time_t seconds = (time_t)(wall_ms / 1000);
-        struct tm t;
-        gmtime_r(&seconds, &t);
-        strftime(server->date, sizeof server->date, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &t);
+        char date[HTTP_DATE_SIZE];
+        snprintf(server->date, sizeof server->date, "Date: %s\r\n",
+                 http_date_format(wall_ms / 1000, date));
         server->date_until_ms = loop_now(server->loop) + 1000 - wall_ms % 1000;
     }
     put(head, span_of(server->date));

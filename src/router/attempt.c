@@ -481,6 +481,18 @@ static void reserve(struct router_call *call)
     }
 }
 
+// The body is the one with images and sound where the deployment takes them, else the one without.
+static void choose_body(struct router_call *call)
+{
+    bool plain = call->media & ~call->attempt.deployment->media;
+    if (!call->plain || plain == call->is_plain)
+        return;
+    struct router_body other = *call->plain;
+    *call->plain = call->body;
+    call->body = other;
+    call->is_plain = plain;
+}
+
 void router_attempt_begin(struct router_call *call, const struct router_step *step)
 {
     struct router_attempt *attempt = &call->attempt;
@@ -499,6 +511,7 @@ void router_attempt_begin(struct router_call *call, const struct router_step *st
     bool chat = call->operation != UPSTREAM_EMBEDDINGS;
     if (step->lease.standing.circuit.probe)
         tell_circuit(call, false, NULL);
+    choose_body(call);
     buf_init(&attempt->model, ROUTER_MODEL_MAX);
     buf_init(&attempt->head, ROUTER_REMOTE_HEAD_MAX);
     buf_pool_lend(&call->router->buffers, 0, &attempt->head);

@@ -19,6 +19,7 @@
 
 enum {
     BYTES_PER_TOKEN = 3,         // of a prompt, for the limits per minute: few enough to be safe
+    MEDIA_TOKENS = 1500,         // of an image or sound, there and for the context; most have fewer
     TOKENS_UNBOUNDED = 1024,     // what an answer is taken for that nobody bounded
     TOKENS_BOUND_MAX = 4096,     // more than that few answers use of what they might
     CLIENT_MODELS_MAX = 8 << 10, // bytes of the names of a client's own fallbacks
@@ -47,6 +48,8 @@ static void destroy(struct router_call *call)
     router_give_back_body(call);
     router_give_back(router, &call->body.own);
     router_body_finish(&call->body);
+    router_body_finish(call->plain);
+    free(call->plain);
     buf_finish(&call->client_models);
     router_runtime_unref(call->runtime);
     free(call->texts);
@@ -308,6 +311,8 @@ static void check(struct router_call *call)
         call->body.model.len ? NULL : router_plan_own_slot(call->runtime->plan, call->origin.slot);
     if (model)
         router_body_name_model(&call->body, span_of(model));
+    if (model && call->plain)
+        router_body_name_model(call->plain, span_of(model));
     struct span asked = buf_span(&call->body.model);
     int r = 0;
     if (!asked.len)
@@ -385,6 +390,16 @@ static void watch_client(struct router_call *call)
 
 static const struct router_call_events events = {go, pass, on_failed, on_refused, on_answered};
 
+static int add_plain(struct router_call *call, const struct router_request *request,
+                     struct error *err)
+{
+    call->plain = mem_new(struct router_body);
+    call->media = request->media;
+    int r = router_body_init(call->plain, request->plain, err);
+    call->plain->media_bytes = request->plain_media_bytes;
+    return r;
+}
+
 int router_call_start(struct router *router, const struct router_request *request,
                       const struct router_sink *sink, void *context, router_call_id *ret_id,
                       struct error *err)
@@ -412,8 +427,15 @@ int router_call_start(struct router *router, const struct router_request *reques
     list_append(&router->calls, &call->link);
     router->call_count++;
     router_metrics_level(router->metrics, ROUTER_LEVEL_IN_FLIGHT, (int64_t)router->call_count);
-    call->prompt_tokens = (int64_t)request->body->len / BYTES_PER_TOKEN + 1;
+    call->prompt_tokens =
+        (int64_t)(request->body->len - request->media_bytes) / BYTES_PER_TOKEN + 1;
     int r = router_body_init(&call->body, request->body, &local);
+    if (r == 0 && request->plain)
+        r = add_plain(call, request, &local);
+    call->body.media_bytes = request->media_bytes;
+    if (request->media_bytes)
+        call->prompt_tokens +=
+            MEDIA_TOKENS * (call->body.scan.parts.images + call->body.scan.parts.audio);
     if (r < 0)
         refuse_unread(call, r, &local);
     else if (request->model.len) // of the path: it is before the body's

@@ -68,6 +68,9 @@ struct router_call {
     char *texts;
     struct router_origin origin;
     struct router_body body;
+    struct router_body *plain; // the other one (router_request); NULL: none
+    unsigned media;            // that a deployment takes to get the one with all of it, and
+    bool is_plain;             // that is `plain` now
     struct router_match match;
     struct buf client_models; // names of the client's own fallbacks
     struct router_target client_targets[ROUTER_TARGETS_MAX];

@@ -90,7 +90,7 @@ static struct router_size size_of(const struct router_call *call)
     const struct router_body *body = &call->body;
     bool answers = call->operation != UPSTREAM_EMBEDDINGS;
     return (struct router_size){
-        .body_bytes = (int64_t)body->parts.bytes,
+        .body_bytes = (int64_t)(body->parts.bytes - body->media_bytes),
         .n = body->sent_answers,
         .images = body->scan.parts.images,
         .remote_parts = body->scan.parts.remote,

@@ -84,7 +84,8 @@ void router_call_count(struct router_call *call)
 {
     const struct translation *translation = call->attempt.translation;
     size_t now =
-        call->body.bytes.capacity + reply_watch_bytes(&call->attempt.watch) +
+        call->body.bytes.capacity + (call->plain ? call->plain->bytes.capacity : 0) +
+        reply_watch_bytes(&call->attempt.watch) +
         (translation ? translation_bytes(translation) + translation_request(translation)->len : 0);
     call->router->buffered += now - call->counted;
     call->counted = now;

@@ -193,15 +193,85 @@ static int start_offline(struct router_provider *owner, const struct chat_reques
     return r;
 }
 
-static int start_call(struct router_provider *owner, const struct chat_request *request,
+// Sound has prices of its own, of which no budget knows.
+// Of the group, what each of its deployments takes.
+static unsigned media_of_model(const struct router_plan *plan, struct span model)
+{
+    struct router_match match;
+    if (!router_plan_find_own(plan, model, &match))
+        return 0;
+    if (match.deployment != ROUTER_NONE)
+        return plan->deployments[match.deployment].media;
+    const struct router_group *group = &plan->groups[match.group];
+    unsigned all = group->count ? ~0u : 0;
+    for (size_t i = 0; i < group->count; i++)
+        all &= plan->deployments[group->members[i]].media;
+    return all;
+}
+
+static unsigned media(const struct chat_provider *provider, const char *model)
+{
+    const struct router_plan *plan =
+        router_plan(CONTAINER_OF(provider, struct router_provider, provider)->router);
+    unsigned any = 0;
+    if (model)
+        return media_of_model(plan, span_of(model));
+    for (size_t i = 0; i < plan->deployment_count; i++)
+        any |= plan->deployments[i].media;
+    return any & ~(plan->budget_count ? CHAT_SOUND : 0u);
+}
+
+// Does one deployment take all of it?
+static bool is_taken(const struct router_plan *plan, unsigned media)
+{
+    for (size_t i = 0; i < plan->deployment_count; i++)
+        if ((media & ~plan->deployments[i].media) == 0)
+            return true;
+    return false;
+}
+
+// Of those that are sent, their bytes, and their kinds.
+static size_t measure(const struct chat_request *request, unsigned media, unsigned *ret_kinds)
+{
+    size_t bytes = 0;
+    *ret_kinds = 0;
+    for (size_t i = 0; i < request->message_count; i++)
+        for (size_t j = 0; j < request->messages[i].parts.count; j++) {
+            const struct chat_part *part = &request->messages[i].parts.items[j];
+            if (!part->data || !(chat_part_media(part) & media))
+                continue;
+            bytes += strlen(part->data);
+            *ret_kinds |= chat_part_media(part);
+        }
+    return bytes;
+}
+
+static int write_bodies(struct router_provider *owner, struct chat_request *request,
+                        struct buf *body, struct buf *plain, struct router_request *asked,
+                        struct error *err)
+{
+    unsigned sure = request->media_sure, kinds;
+    measure(request, request->media | sure, &kinds);
+    if (!is_taken(router_plan(owner->router), kinds & ~sure)) // images are more than sound
+        request->media &= ~(unsigned)CHAT_SOUND;
+    asked->media_bytes = measure(request, request->media | sure, &kinds);
+    asked->media = kinds & ~sure;
+    int r = wire_openai_chat.write_request(request, body, err);
+    if (r < 0 || !asked->media)
+        return r;
+    request->media = 0;
+    asked->plain = plain;
+    asked->plain_media_bytes = measure(request, sure, &kinds);
+    return wire_openai_chat.write_request(request, plain, err);
+}
+
+static int start_call(struct router_provider *owner, struct chat_request *request,
                       const struct chat_sink *sink, void *context, chat_call_id *ret_id,
                       struct error *err)
 {
     static const struct router_sink own_sink = {on_begin, on_pieces, on_end, on_wait};
     BUF_AUTO body = BUF_INIT(WIRE_REQUEST_MAX);
-    int r = wire_openai_chat.write_request(request, &body, err);
-    if (r < 0)
-        return r;
+    BUF_AUTO plain = BUF_INIT(WIRE_REQUEST_MAX);
     struct router_request asked = {
         .operation = UPSTREAM_CHAT,
         .body = &body,
@@ -215,6 +285,9 @@ static int start_call(struct router_provider *owner, const struct chat_request *
         .route = "/v1/chat/completions",
         .own = true,
     };
+    int r = write_bodies(owner, request, &body, &plain, &asked, err);
+    if (r < 0)
+        return r;
     struct call *call = mem_new(struct call);
     r = router_call_start(owner->router, &asked, &own_sink, call, &call->router_call, err);
     if (r < 0) {
@@ -269,6 +342,25 @@ static int start(struct chat_provider *provider, const struct chat_request *requ
                    : start_call(owner, &named, sink, context, ret_id, err);
 }
 
+// The least of those that may be asked.
+static int64_t window(const struct chat_provider *provider, const char *model, const char *slot)
+{
+    const struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
+    const struct router_plan *plan = router_plan(owner->router);
+    const char *name = model ? model : router_plan_slot(plan, span_of(slot));
+    struct router_match match;
+    int64_t least = 0;
+    if (!name || !router_plan_find_own(plan, span_of(name), &match))
+        return 0;
+    const struct router_group *group = &plan->groups[match.group];
+    for (size_t i = 0; i < group->count; i++) {
+        int64_t most = plan->deployments[group->members[i]].max_input_tokens;
+        if (most > 0 && (least == 0 || most < least))
+            least = most;
+    }
+    return least;
+}
+
 static void cancel(struct chat_provider *provider, chat_call_id id)
 {
     struct router_provider *owner = CONTAINER_OF(provider, struct router_provider, provider);
@@ -304,7 +396,8 @@ static void destroy(struct chat_provider *provider)
 void router_provider_create(struct router *router, const struct llm_config *config,
                             struct loop *loop, struct chat_provider **ret_provider)
 {
-    static const struct chat_provider_ops ops = {"router", start, cancel, end_work, destroy};
+    static const struct chat_provider_ops ops = {"router", start, cancel, end_work,
+                                                 destroy,  media, window};
     struct router_provider *owner = mem_new(struct router_provider);
     owner->provider.ops = &ops;
     owner->router = router;

@@ -87,6 +87,9 @@ struct router_request {
     struct span id;              // the client's own name of the call; absent or unfit: one is made
     struct span model;           // that the path names, for a body that names none; or absent
     bool own;                    // the agent's: it may ask models that no client can
+    struct buf *plain; // the same for deployments that lack some of `media`; taken over; or NULL
+    unsigned media;    // enum chat_media
+    size_t media_bytes, plain_media_bytes; // base64 within the two
 };
 
 struct router_answer {

@@ -35,7 +35,7 @@ enum {
 static int set_limit(int resource, uint64_t soft, uint64_t hard)
 {
     struct rlimit both = {soft, hard};
-    return soft && setrlimit(resource, &both) < 0 ? -errno : 0;
+    return soft && prlimit(0, resource, &both, NULL) < 0 ? -errno : 0;
 }
 
 static int limit_files(bool is_program)
@@ -63,7 +63,7 @@ static int take_limits(const uint64_t *numbers, bool is_program, bool in_sandbox
 {
     int r = die_with_parent(numbers[WORD_PARENT]);
     struct rlimit no_core = {0, 0};
-    if (r == 0 && setrlimit(RLIMIT_CORE, &no_core) < 0)
+    if (r == 0 && prlimit(0, RLIMIT_CORE, &no_core, NULL) < 0)
         r = -errno;
     if (r == 0 && !in_sandbox && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         r = -errno;

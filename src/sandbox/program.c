@@ -105,7 +105,7 @@ static int limit_tasks(int64_t tasks, struct error *err)
         return error_errno(err, errno, "cannot limit the number of processes");
     wanted = wanted < now.rlim_max ? wanted : now.rlim_max;
     struct rlimit limit = {wanted, wanted};
-    return setrlimit(RLIMIT_NPROC, &limit) < 0
+    return prlimit(0, RLIMIT_NPROC, &limit, NULL) < 0
                ? error_errno(err, errno, "cannot limit the number of processes")
                : 0;
 }

@@ -13,6 +13,7 @@ struct mcp_servers;
 struct mcp_face;
 struct router;
 struct router_plan;
+struct scheduler;
 struct store;
 struct telegram;
 struct toolbox;
@@ -25,6 +26,7 @@ struct toolbox;
  *     GET    /sessions/ID       one with its messages, as JSON
  *     DELETE /sessions/ID       and "left_over": why its text may still be in the file
  *     POST   /sessions/ID       {"title": ...}
+ *     GET    /prune/DAYS        how many ended ones were not used since; DELETE: some are deleted
  *     GET    /taints            what is marked, as JSON
  *     DELETE /taints/ID         one of these marks, or of all files, if it is still as it was told
  *     GET    /cost/BY/DAYS      what was spent in so many days, by model, slot, key, day, session
@@ -34,6 +36,7 @@ struct toolbox;
  *     POST   /mcp-servers       connects them all anew, then the same
  *     POST   /mcp-servers/NAME  {"do": "accept"|"reconnect"|"test"|"login"|"logout"|"call"}, and
  *                               what that needs (control_mcp.c)
+ *     POST   /cron              {"action": ...}: jobs are listed or changed (scheduler_ask())
  *     GET    /context           what a first message costs, part by part
  *     POST   /chat?chat=NAME    a message; the answer is an event stream
  *     DELETE /chat?chat=NAME    ends the answer, which its stream then tells
@@ -57,12 +60,14 @@ enum {
 struct control_env { // borrowed, and looked at anew with each question; outlives the control
     struct loop *loop;
     struct store *store;
-    struct dispatcher *dispatcher;   // NULL: /chat and /context are refused
-    struct telegram **telegram;      // where the channel is found; may be NULL, or point at NULL
-    const struct agent *agent;       // NULL: nothing is told of the calls to models
-    const struct endpoint *endpoint; // which model is asked, and where; NULL: not told
-    struct mcp_servers *mcp_servers; // NULL: /mcp-servers is refused
-    struct toolbox *toolbox;         // of those
+    struct dispatcher *dispatcher;    // NULL: /chat and /context are refused
+    struct telegram **telegram;       // where the channel is found; may be NULL, or point at NULL
+    const struct agent *agent;        // NULL: nothing is told of the calls to models
+    const struct endpoint *endpoint;  // which model is asked, and where; NULL: not told
+    struct mcp_servers *mcp_servers;  // NULL: /mcp-servers is refused
+    struct toolbox *toolbox;          // of those
+    struct scheduler *scheduler;      // NULL: /cron is refused
+    const struct target_env *targets; // where a run of the API may answer
     const char *home;
     const char *workspace;
     int64_t started_ms;  // wall

@@ -8,7 +8,7 @@
 #include "store/session.h"
 #include "store/settle.h"
 
-enum { TITLE_MAX = 200 }; // bytes
+enum { TITLE_MAX = 200 /* bytes */, PRUNE_DAYS_MAX = 36500 };
 
 static void on_stored(void *context, int result, const struct error *err, int64_t rowid)
 {
@@ -23,11 +23,17 @@ static void on_stored(void *context, int result, const struct error *err, int64_
     control_finish(question, result == STORE_LEFT_OVER ? 0 : result, &body, err);
 }
 
+struct deletion {
+    struct control_question question; // first: it is freed as one
+    char session[STORE_ID_MAX + 1];
+};
+
 static void on_deleted(void *context, int result, const struct error *err, int64_t rowid)
 {
-    const struct control_question *question = context;
-    if (result >= 0 && question->env->dispatcher)
-        dispatcher_session_deleted(question->env->dispatcher);
+    const struct deletion *deletion = context;
+    const struct control_env *env = deletion->question.env;
+    if (result >= 0 && env->dispatcher)
+        dispatcher_session_deleted(env->dispatcher, deletion->session);
     on_stored(context, result, err, rowid);
 }
 
@@ -125,14 +131,45 @@ static void ask_session(const struct control_question *question, struct span beg
     if (r != 0) {
         control_reply(question, r, NULL, &err);
     } else if (span_is(question->method, "DELETE")) {
-        struct control_question *kept = control_question_keep(question, sizeof *kept);
-        control_submitted(kept, store_session_delete(store, buf_span(&id), on_deleted, kept, &err),
-                          &err);
+        struct deletion *kept = control_question_keep(question, sizeof *kept);
+        memcpy(kept->session, buf_text(&id), id.len + 1);
+        control_submitted(&kept->question,
+                          store_session_delete(store, buf_span(&id), on_deleted, kept, &err), &err);
     } else if (span_is(question->method, "POST")) {
         rename_session(question, buf_span(&id));
     } else {
         control_refuse(question, 405, "a session accepts GET, DELETE and POST");
     }
+}
+
+static void on_pruned(void *context, int result, const struct error *err, int64_t rowid)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
+    buf_printf(&body, "{\"sessions\":%lld,\"more\":%s}\n", (long long)rowid,
+               result == STORE_LEFT_OVER && rowid == STORE_PRUNED_MAX ? "true" : "false");
+    control_finish(context, result < 0 ? result : 0, &body, err);
+}
+
+static void ask_prune(const struct control_question *question, struct span rest)
+{
+    BUF_AUTO body = BUF_INIT(CONTROL_ERROR_MAX);
+    struct store *store = question->env->store;
+    struct error err = ERROR_INIT;
+    int64_t days = 0, count = 0;
+    if (!span_to_i64(rest, &days) || days < 0 || days > PRUNE_DAYS_MAX) {
+        control_refuse(question, 400, "the number of days is missing, or is no such number");
+        return;
+    }
+    int64_t before_ms = loop_wall(question->env->loop) - days * INT64_C(24) * 3600 * 1000;
+    if (span_is(question->method, "DELETE")) {
+        struct control_question *kept = control_question_keep(question, sizeof *kept);
+        control_submitted(kept, store_sessions_prune(store, before_ms, on_pruned, kept, &err),
+                          &err);
+        return;
+    }
+    int r = store_count_ended(store_view(store), before_ms, &count, &err);
+    buf_printf(&body, "{\"sessions\":%lld}\n", (long long)count);
+    control_reply(question, r, &body, &err);
 }
 
 static void ask_context(const struct control_question *question, struct span rest)
@@ -178,6 +215,7 @@ static const struct {
     {"/cost", "GET", control_ask_cost},      {"/cost/", "GET", control_ask_cost},
     {"/taints", "GET", control_ask_taints},  {"/taints/", "DELETE", control_ask_taints},
     {"/mcp-servers", NULL, control_ask_mcp}, {"/mcp-servers/", NULL, control_ask_mcp},
+    {"/cron", "POST", control_ask_cron},     {"/prune/", NULL, ask_prune},
 };
 
 void control_ask(const struct control_question *question)
@@ -198,8 +236,8 @@ void control_ask(const struct control_question *question)
     else
         control_refuse(
             question, 404,
-            "the paths are /status, /sessions, /sessions/ID, /taints, /taints/ID, /cost/BY/DAYS, "
-            "/calls/ID, /mcp-servers/NAME, /context, /chat and /reload");
+            "the paths are /status, /sessions, /sessions/ID, /prune/DAYS, /taints, /taints/ID, "
+            "/cost/BY/DAYS, /calls/ID, /mcp-servers/NAME, /cron, /context, /chat and /reload");
 }
 
 void control_answer(const struct control_env *env, struct span method, struct span path,

@@ -78,6 +78,10 @@ void control_ask_call(const struct control_question *question, struct span id); 
 void control_ask_mcp(const struct control_question *question, struct span rest); // "" or a name
 void control_add_mcp(struct node parent, const struct control_env *env);         // as "mcp_servers"
 
+// control_cron.c
+void control_ask_cron(const struct control_question *question, struct span rest);
+void control_add_cron(struct node parent, const struct control_env *env); // as "cron"
+
 // control_sessions.c, on the store's thread: a negative code, with a sentence, or 0.
 int control_write_sessions(struct store_view *view, struct buf *out, struct error *err);
 int control_write_session(struct store_view *view, struct span id, struct buf *out,

@@ -82,6 +82,10 @@ static void add_tools(struct node parent, const struct mcp_catalogue *catalogue)
         if (tool->why)
             node_add_text(node, "why", tool->why);
         node_add_text(node, "description", tool->description);
+        if (tool->was_parameters) {
+            node_add_text(node, "was_description", tool->was_description);
+            node_add_raw(node, "was_parameters", span_of(tool->was_parameters));
+        }
         node_add_bool(node, "reads", tool->flags & TOOL_READS);
         node_add_bool(node, "asks", tool->flags & TOOL_NEEDS_APPROVAL);
         if (tool->parameters)
@@ -222,7 +226,7 @@ static void act(const struct control_question *question, const char *name)
     if (r == 0 && json_is(what, "logout"))
         r = mcp_servers_logout(question->env->mcp_servers, name, &err);
     else if (r == 0 && json_is(what, "accept"))
-        r = mcp_servers_accept(question->env->mcp_servers, name, &err);
+        r = mcp_servers_accept(question->env->mcp_servers, name, NULL, &err);
     else if (r == 0 && json_is(what, "reconnect"))
         r = mcp_servers_reconnect(question->env->mcp_servers, name, &err);
     else if (r == 0)

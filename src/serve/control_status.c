@@ -15,6 +15,7 @@
 #include "codec/money.h"
 #include "mcp/servers.h"
 #include "router/router.h"
+#include "scheduler/scheduler.h"
 #include "serve/control_internal.h"
 #include "serve/describe.h"
 #include "store/approval.h"
@@ -179,6 +180,20 @@ static void add_mcp(struct problems *problems, const struct mcp_servers *servers
     }
 }
 
+// A job that failed once may do better the next time.
+static void add_cron(struct problems *problems, const struct scheduler *scheduler)
+{
+    struct scheduler_status status;
+    scheduler_status(scheduler, &status);
+    if (status.trouble)
+        add(problems, "cron", true, "mend the file; Hermes reads it again by itself", "%s",
+            status.trouble);
+    else if (status.name)
+        add(problems, "cron", status.streak != 1,
+            "see hermes cron history; hermes cron run tries it", "the job %s fails: %s",
+            status.name, status.error);
+}
+
 /*
  * What is wrong, in the words of whoever has to mend it. Adds two members to the status:
  *
@@ -186,8 +201,8 @@ static void add_mcp(struct problems *problems, const struct mcp_servers *servers
  *                   "todo": sentence}]
  *     "well": true    when Hermes runs, takes messages, and no problem needs attention
  *
- * `what` is "database", "disk", "telegram", "upstream", "replies" or "mcp". One that does not need
- * attention ends by itself.
+ * `what` is "database", "disk", "telegram", "upstream", "replies", "cron" or "mcp". One that does
+ * not need attention ends by itself.
  */
 static void write_problems(struct node status, const struct control_env *env, int64_t now_ms)
 {
@@ -201,6 +216,8 @@ static void write_problems(struct node status, const struct control_env *env, in
     if (env->router)
         add_budgets(&problems, env);
     add_replies(&problems, env->store, now_ms);
+    if (env->scheduler)
+        add_cron(&problems, env->scheduler);
     if (env->mcp_servers)
         add_mcp(&problems, env->mcp_servers);
     node_add_bool(status, "well",
@@ -291,6 +308,7 @@ static void write_status(const struct control_env *env, const struct summing *su
     else
         node_add_null(status, "tainted");
     control_add_mcp(status, env);
+    control_add_cron(status, env);
     node_add_int(status, "rss_bytes", process_resident_bytes());
     write_problems(status, env, now_ms);
     control_print(&doc, out);

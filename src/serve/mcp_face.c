@@ -5,6 +5,7 @@
 
 #include "agent/agent.h"
 #include "agent/approval_policy.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "serve/control_internal.h"
 #include "serve/mcp_face_internal.h"
@@ -33,6 +34,8 @@ static bool is_offered(const struct mcp_face *face, const char *name, unsigned f
     const struct option_list *tools = &face->config->tools;
     if (strcmp(name, "find_tools") == 0 || strcmp(name, "call_tool") == 0) // reach all the others
         return false;
+    if (flags & TOOL_SENDS) // nobody reads an answer
+        return false;
     if (!tools->count)
         return flags & TOOL_READS && !(flags & (TOOL_WRITES | TOOL_NETWORK | TOOL_NEEDS_APPROVAL));
     for (size_t i = 0; i < tools->count; i++)
@@ -53,15 +56,13 @@ static void add_tool(struct node list, const char *name, const char *description
     node_add_bool(hints, "openWorldHint", flags & TOOL_NETWORK);
 }
 
-static void list_tools(struct mcp_face *face, const struct mcp_asked *asked)
+static void write_tools(const struct mcp_face *face, struct node list)
 {
     static const char parameters[] =
         "{\"type\":\"object\",\"properties\":{\"question\":{\"type\":\"string\"},"
         "\"conversation\":{\"type\":\"string\",\"description\":\"A name of your choice; the next "
         "question with the same name goes on from there\"}},\"required\":[\"question\"]}";
     const struct tool_set *set = toolbox_tools(face_agent(face)->toolbox);
-    DOCUMENT_AUTO doc = DOCUMENT_INIT(MCP_ANSWER_MAX);
-    struct node list = node_add_array(document_object(&doc), "tools");
     for (size_t i = 0; i < set->count; i++)
         if (is_offered(face, set->tools[i].name, set->tools[i].flags))
             add_tool(list, set->tools[i].name, set->tools[i].description, set->tools[i].parameters,
@@ -70,7 +71,39 @@ static void list_tools(struct mcp_face *face, const struct mcp_asked *asked)
         add_tool(list, ask_name,
                  "Ask Hermes, an agent with tools and a memory of its own, and wait for its answer",
                  parameters, TOOL_WRITES | TOOL_NETWORK);
+}
+
+static void list_tools(struct mcp_face *face, const struct mcp_asked *asked)
+{
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(MCP_ANSWER_MAX);
+    write_tools(face, node_add_array(document_object(&doc), "tools"));
     mcp_server_reply(face->server, asked->call, &doc);
+}
+
+// Clients are told when they would get another list, whatever it was that changed.
+static void on_look(void *context)
+{
+    struct mcp_face *face = context;
+    face->look = 0;
+    DOCUMENT_AUTO doc = DOCUMENT_INIT(MCP_ANSWER_MAX);
+    BUF_AUTO text = BUF_INIT(MCP_ANSWER_MAX);
+    write_tools(face, document_array(&doc));
+    document_print(&doc, &text, NULL);
+    uint64_t listed = hash_of(buf_span(&text)), before = face->listed;
+    face->listed = listed;
+    if (before && before != listed)
+        mcp_server_changed(face->server, MCP_TOOLS_CHANGE);
+}
+
+void mcp_face_reloaded(struct mcp_face *face)
+{
+    if (!face->look)
+        face->look = loop_defer(face->control->loop, on_look, face);
+}
+
+static void on_tools(void *context)
+{
+    mcp_face_reloaded(context);
 }
 
 struct tool_work {
@@ -186,6 +219,8 @@ struct mcp_face *mcp_face_create(const struct control_env *control,
     list_init(&face->works);
     list_init(&face->questions);
     face->server = mcp_server_create(control->loop, &offer, face);
+    toolbox_watch(face_agent(face)->toolbox, on_tools, face);
+    on_look(face);
     return face;
 }
 
@@ -193,6 +228,8 @@ void mcp_face_destroy(struct mcp_face *face)
 {
     if (!face)
         return;
+    toolbox_watch(face_agent(face)->toolbox, NULL, NULL);
+    loop_cancel(face->control->loop, face->look);
     mcp_server_destroy(face->server);
     control_forget(&face->questions);
     list_for_each(link, &face->works) {
@@ -215,9 +252,4 @@ void mcp_face_take(struct mcp_face *face, struct http_server *http, struct http_
 {
     struct mcp_http_rules rules = {face->config->hosts.items, face->config->hosts.count, bridge};
     mcp_server_take(face->server, http, exchange, &rules);
-}
-
-void mcp_face_reloaded(struct mcp_face *face)
-{
-    mcp_server_changed(face->server, MCP_TOOLS_CHANGE);
 }

@@ -37,4 +37,4 @@ void mcp_face_destroy(struct mcp_face *face); // accepts NULL
 struct mcp_server *mcp_face_server(struct mcp_face *face);
 void mcp_face_take(struct mcp_face *face, struct http_server *http, struct http_exchange *exchange,
                    bool bridge);
-void mcp_face_reloaded(struct mcp_face *face); // there may be other tools
+void mcp_face_reloaded(struct mcp_face *face); // other tools may be offered

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "loop/loop.h"
 #include "serve/mcp_face.h"
 
 // What the files of the face share. Nobody else includes this.
@@ -11,6 +12,8 @@ struct mcp_face {
     const struct mcp_serve_config *config;
     struct list works;     // that a call waits for
     struct list questions; // of them, those to the store
+    uint64_t listed;       // hash of the tools as clients were told of them last
+    loop_id look;          // whether they are others now
 };
 
 struct face_work {

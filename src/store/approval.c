@@ -70,8 +70,9 @@ int store_turn_cancel(sqlite3 *db, const struct store_cancellation *c, int64_t n
     static const char end[] = "UPDATE turns SET state = 'cancelled', ended_ms = ?2"
                               " WHERE number = ?1 AND state = 'waiting'";
     static const char results[] =
-        "INSERT INTO messages(session, turn, role, content, tool_call_id, created_ms)"
-        " SELECT ?2, ?1, 'tool', ?3, call_id, ?4 FROM tool_calls WHERE turn = ?1 AND iteration ="
+        "INSERT INTO messages(session, turn, role, content, tool_call_id, created_ms, tainted)"
+        " SELECT ?2, ?1, 'tool', coalesce(CAST(result AS TEXT), ?3), call_id, ?4, tainted"
+        " FROM tool_calls WHERE turn = ?1 AND iteration ="
         " (SELECT iteration FROM turns WHERE number = ?1) ORDER BY ordinal";
     const struct store_message last = {
         .role = SPAN_LITERAL("assistant"), .content = c->last_word, .created_ms = now_ms};
@@ -120,9 +121,11 @@ int64_t store_approvals_expire(struct store *store, int64_t now_ms, store_done_f
     " FROM approvals a JOIN turns t ON t.number = a.turn"                         \
     " JOIN sessions s ON s.number = t.session"
 
-static int read_approvals(struct store_view *view, const char *sql, const struct sql_value *values,
-                          size_t count, store_approval_fn *row, void *context, struct error *err)
+static int read_approvals(struct store_view *view, const char *where,
+                          const struct sql_value *values, size_t count, store_approval_fn *row,
+                          void *context, struct error *err)
 {
+    CLEANUP(mem_cleanup) char *sql = mem_printf("SELECT " APPROVAL_COLUMNS " WHERE %s", where);
     SQL_AUTO *stmt = NULL;
     int r = store_read_first(view, sql, values, count, &stmt, err);
     while (r == SQL_ROW) {
@@ -147,12 +150,11 @@ int store_read_questions(struct store_view *view, const struct store_session_key
                          store_approval_fn *row, void *context, struct error *err)
 {
     // By way of the turns that are open, which are few.
-    static const char sql[] =
-        "SELECT " APPROVAL_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
-        " AND a.state = 'asked' AND s.channel = ? AND s.chat = ?"
-        " AND s.thread = coalesce(?, '') AND s.sender = coalesce(?, '')"
-        " ORDER BY t.number, a.ordinal LIMIT ?";
-    return read_approvals(view, sql,
+    static const char where[] = "t.ended_ms IS NULL AND t.state = 'waiting'"
+                                " AND a.state = 'asked' AND s.channel = ? AND s.chat = ?"
+                                " AND s.thread = coalesce(?, '') AND s.sender = coalesce(?, '')"
+                                " ORDER BY t.number, a.ordinal LIMIT ?";
+    return read_approvals(view, where,
                           SQL_VALUES(sql_text(key->channel), sql_text(key->chat),
                                      sql_text(key->thread), sql_text(key->sender),
                                      sql_int(STORE_READ_ROWS_MAX)),
@@ -162,20 +164,19 @@ int store_read_questions(struct store_view *view, const struct store_session_key
 int store_read_all_questions(struct store_view *view, store_approval_fn *row, void *context,
                              struct error *err)
 {
-    static const char sql[] =
-        "SELECT " APPROVAL_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
-        " AND a.state = 'asked' ORDER BY t.number, a.ordinal LIMIT ?";
-    return read_approvals(view, sql, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), row, context, err);
+    static const char where[] = "t.ended_ms IS NULL AND t.state = 'waiting'"
+                                " AND a.state = 'asked' ORDER BY t.number, a.ordinal LIMIT ?";
+    return read_approvals(view, where, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), row, context, err);
 }
 
 int store_read_approvals(struct store_view *view, struct span turn, int iteration,
                          store_approval_fn *row, void *context, struct error *err)
 {
-    static const char sql[] = "SELECT " APPROVAL_COLUMNS " WHERE t.id = ?1"
-                              " AND (?2 = 0 OR a.iteration = ?2)"
-                              " ORDER BY a.iteration, a.ordinal LIMIT ?3";
+    static const char where[] = "t.id = ?1"
+                                " AND (?2 = 0 OR a.iteration = ?2)"
+                                " ORDER BY a.iteration, a.ordinal LIMIT ?3";
     return read_approvals(
-        view, sql, SQL_VALUES(sql_text(turn), sql_int(iteration), sql_int(STORE_READ_ROWS_MAX)),
+        view, where, SQL_VALUES(sql_text(turn), sql_int(iteration), sql_int(STORE_READ_ROWS_MAX)),
         row, context, err);
 }
 

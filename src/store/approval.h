@@ -3,12 +3,15 @@
 #include "store/turn.h"
 
 /*
- * The questions that turns wait for: one for each call that runs only when somebody has said yes.
+ * The questions that turns wait for: one for each call that runs only when somebody has said yes,
+ * and those that a call asks while it runs.
  * They are written with the step that makes the turn wait (struct store_turn_step), and answered
  * once: by what a message does (struct store_settlement), by time, or by the end of the turn. One
  * about which nobody had to be asked may be written as approved, also with a step that does not
  * wait.
  */
+enum { STORE_QUESTION_STEP = 1024 }; // added to a call's ordinal for each that it asks itself
+
 enum store_approval_state {
     STORE_APPROVAL_ASKED,
     STORE_APPROVAL_APPROVED,

@@ -1,6 +1,7 @@
 #include "store/connection.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "store/sql.h"
@@ -70,6 +71,15 @@ int store_reader_open(const char *path, const char *vfs, sqlite3 **ret_db, struc
 {
     return open_database(path, vfs, SQLITE_OPEN_READONLY, READER_BUSY_MS, reader_settings, ret_db,
                          err);
+}
+
+int store_copy_open(const char *path, sqlite3 **ret_db, struct error *err)
+{
+    int r = open_database(path, NULL, SQLITE_OPEN_READWRITE, READER_BUSY_MS, reader_settings,
+                          ret_db, err);
+    if (r == 0)
+        sqlite3_limit(*ret_db, SQLITE_LIMIT_LENGTH, INT_MAX);
+    return r;
 }
 
 static int note_log_size(void *context, sqlite3 *db, const char *name, int pages)

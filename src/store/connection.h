@@ -50,5 +50,9 @@ int store_scrub(struct store_connection *conn, struct error *err);
 // How long to wait after so many attempts in a row that failed, 1 or more.
 int64_t store_scrub_wait_ms(unsigned failures);
 
+// A copy of another program's database, which is nobody else's: its log is taken in, then it is
+// only read. Values may have any length.
+int store_copy_open(const char *path, sqlite3 **ret_db, struct error *err);
+
 // The loop's read-only connection to the same file.
 int store_reader_open(const char *path, const char *vfs, sqlite3 **ret_db, struct error *err);

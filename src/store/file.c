@@ -73,8 +73,8 @@ static enum store_file_kind judge(const char *path, const unsigned char *header,
     return unused ? STORE_FILE_NEW : STORE_FILE_FOREIGN;
 }
 
-static int inspect(const char *home_dir, const char *name, struct store_file *ret_file,
-                   struct error *err)
+int store_file_inspect(const char *home_dir, const char *name, struct store_file *ret_file,
+                       struct error *err)
 {
     unsigned char header[HEADER_BYTES];
     CLEANUP(mem_cleanup) char *path = mem_printf("%s/%s", home_dir, name);
@@ -94,9 +94,9 @@ static int inspect(const char *home_dir, const char *name, struct store_file *re
 int store_file_choose(const char *home_dir, struct store_file *ret_file, struct error *err)
 {
     struct store_file usual = {0}, other = {0};
-    int r = inspect(home_dir, "state.db", &usual, err);
+    int r = store_file_inspect(home_dir, "state.db", &usual, err);
     if (r == 0 && (usual.kind == STORE_FILE_NEW || usual.kind == STORE_FILE_FOREIGN))
-        r = inspect(home_dir, "hermes.db", &other, err);
+        r = store_file_inspect(home_dir, "hermes.db", &other, err);
     if (r < 0)
         goto out;
 

@@ -24,6 +24,10 @@ struct store_file {
 // Decides which file of the home to use. On success the caller frees *ret_file's path.
 int store_file_choose(const char *home_dir, struct store_file *ret_file, struct error *err);
 
+// What a file of the home is, whichever it is that is used.
+int store_file_inspect(const char *home_dir, const char *name, struct store_file *ret_file,
+                       struct error *err);
+
 // Makes sure that the file exists, empty if need be, and that only its owner can read it.
 int store_file_prepare(const char *path, struct error *err);
 

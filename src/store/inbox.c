@@ -21,10 +21,11 @@ struct add_job {
 };
 
 #define AT(text) offsetof(struct store_inbound, text)
-static const struct store_shape inbound_shape = {
-    sizeof(struct store_inbound),
-    7,
-    {AT(channel), AT(chat), AT(thread), AT(external_id), AT(sender), AT(text), AT(payload)}};
+static const struct store_shape inbound_shape = {sizeof(struct store_inbound),
+                                                 8,
+                                                 {AT(channel), AT(chat), AT(thread),
+                                                  AT(external_id), AT(sender), AT(text),
+                                                  AT(payload), AT(media)}};
 
 static int insert(sqlite3 *db, const struct store_queue *queue, const struct store_inbound *m,
                   int64_t *new_count, struct error *err)
@@ -32,9 +33,10 @@ static int insert(sqlite3 *db, const struct store_queue *queue, const struct sto
     static const char sql[] =
         "INSERT INTO inbox"
         "(channel, queue, chat, thread, external_id, sender, grouped, text, cut, sent_ms,"
-        " received_ms, kind, payload, tainted)"
+        " received_ms, kind, payload, tainted, media)"
         " SELECT ?1, coalesce(?2, ''), coalesce(?, ''), coalesce(?, ''), ?5, coalesce(?, ''), ?,"
-        " coalesce(?, ''), ?, ?, ?, ?12, coalesce(?13, ''), ?14 WHERE ?12 <> 'edit' OR ?13 <>"
+        " coalesce(?, ''), ?, ?, ?, ?12, coalesce(?13, ''), ?14,"
+        " coalesce(?15, '') WHERE ?12 <> 'edit' OR ?13 <>"
         " (SELECT nullif(payload, '') FROM inbox WHERE channel = ?1 AND queue = coalesce(?2, '')"
         "  AND external_id = ?5 ORDER BY number DESC LIMIT 1)"
         " ON CONFLICT(channel, queue, external_id, sent_ms) DO NOTHING";
@@ -44,7 +46,7 @@ static int insert(sqlite3 *db, const struct store_queue *queue, const struct sto
                                sql_text(m->external_id), sql_text(m->sender), sql_int(m->grouped),
                                sql_text(m->text), sql_int(m->cut), sql_int(m->sent_ms),
                                sql_int(m->received_ms), sql_text(span_of(kinds[m->kind])),
-                               sql_text(m->payload), sql_int(m->tainted)),
+                               sql_text(m->payload), sql_int(m->tainted), sql_text(m->media)),
                     err);
     if (r == 0)
         *new_count += sqlite3_changes(db);
@@ -149,7 +151,7 @@ int store_inbox_handle(sqlite3 *db, const int64_t *numbers, size_t count, int64_
                        int64_t now_ms, struct error *err)
 {
     static const char sql[] =
-        "UPDATE inbox SET handled_ms = ?2, turn = nullif(?3, 0), text = '',"
+        "UPDATE inbox SET handled_ms = ?2, turn = nullif(?3, 0), text = '', media = '',"
         " payload = iif(kind IN ('text', 'edit'), payload, '') WHERE number IN"
         " (SELECT m.number FROM inbox h JOIN inbox m USING(channel, queue, external_id)"
         "  WHERE h.number = ?1 AND (m.number = h.number OR (h.kind = 'edit'"
@@ -170,12 +172,29 @@ int store_read_cursor(struct store *store, struct store_queue queue, int64_t *re
                              err);
 }
 
+int store_read_turn_message(struct store *store, struct span turn, struct buf *ret_external,
+                            struct error *err)
+{
+    // From the newest down, so that of a turn that has just begun hardly a row is looked at.
+    static const char sql[] = "SELECT external_id FROM inbox"
+                              " WHERE turn = (SELECT number FROM turns WHERE id = ?)"
+                              " ORDER BY number DESC LIMIT 1";
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(store_view(store), sql, SQL_VALUES(sql_text(turn)), &stmt, err);
+    if (r != SQL_ROW)
+        return r < 0 ? r : STORE_NOT_FOUND;
+    struct span external;
+    sql_read(stmt, SQL_FIELDS(INTO(external)));
+    buf_append_span(ret_external, external);
+    return 0;
+}
+
 int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, void *context,
                      struct error *err)
 {
     static const char sql[] =
         "SELECT number, channel, chat, external_id, sender, text, cut,"
-        " sent_ms, received_ms, thread, grouped, payload, kind, tainted FROM inbox"
+        " sent_ms, received_ms, thread, grouped, payload, kind, tainted, media FROM inbox"
         " WHERE handled_ms IS NULL AND number > ? ORDER BY number LIMIT ?";
     SQL_AUTO *stmt = NULL;
     int r = store_read_first(store_view(store), sql,
@@ -183,10 +202,11 @@ int store_read_inbox(struct store *store, int64_t after, store_inbound_fn *row, 
     while (r == SQL_ROW) {
         struct store_inbound m;
         struct span word;
-        sql_read(stmt, SQL_FIELDS(INTO(m.number), INTO(m.channel), INTO(m.chat),
-                                  INTO(m.external_id), INTO(m.sender), INTO(m.text), INTO(m.cut),
-                                  INTO(m.sent_ms), INTO(m.received_ms), INTO(m.thread),
-                                  INTO(m.grouped), INTO(m.payload), INTO(word), INTO(m.tainted)));
+        sql_read(stmt,
+                 SQL_FIELDS(INTO(m.number), INTO(m.channel), INTO(m.chat), INTO(m.external_id),
+                            INTO(m.sender), INTO(m.text), INTO(m.cut), INTO(m.sent_ms),
+                            INTO(m.received_ms), INTO(m.thread), INTO(m.grouped), INTO(m.payload),
+                            INTO(word), INTO(m.tainted), INTO(m.media)));
         int kind = store_word_read(kinds, ARRAY_LEN(kinds), word, "a message is of the kind", err);
         if (kind < 0)
             return kind;

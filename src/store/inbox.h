@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/span.h"
 #include "store/store.h"
@@ -38,6 +39,9 @@ struct store_inbound {
     // JSON of the channel's own; absent or "": none. Of a message that may be edited it changes
     // with the text, and is kept when that is gone.
     struct span payload;
+    // What came with it and is to be fetched: JSON of the channel's own, of which only "group"
+    // means something to others (agent/attachment.h). Kept until it is handled; "": nothing.
+    struct span media;
     bool cut;        // the channel probably cut a longer text here: the rest follows at once
     bool tainted;    // nobody vouches for a part of the text: it was quoted, or passed on
     int64_t sent_ms; // as the server says; never used to order
@@ -71,6 +75,10 @@ int64_t store_inbox_adopt(struct store *store, struct store_queue queue, store_d
 // Synchronous. STORE_NOT_FOUND when the queue never had one.
 int store_read_cursor(struct store *store, struct store_queue queue, int64_t *ret_cursor,
                       struct error *err);
+
+// Synchronous: the external id of the newest message that a turn has taken. STORE_NOT_FOUND: none.
+int store_read_turn_message(struct store *store, struct span turn, struct buf *ret_external,
+                            struct error *err);
 
 // False stops the reading.
 typedef bool store_inbound_fn(void *context, const struct store_inbound *message);

@@ -16,18 +16,23 @@ int store_read_key_value(struct store *store, struct span name, struct buf *ret_
     return 0;
 }
 
+// In `meta`, where the store's own marks are too; the prefix keeps them apart.
+int store_key_value_set(sqlite3 *db, struct span name, struct span text, struct error *err)
+{
+    static const char sql[] = "INSERT INTO meta(key, value) VALUES('fact:' || ?, ?)"
+                              " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
+    return sql_run(db, sql, SQL_VALUES(sql_text(name), sql_text(text)), err);
+}
+
 struct key_value_job {
     struct store_job job;
     struct span name, text;
 };
 
-// In `meta`, where the store's own marks are too; the prefix keeps them apart.
 static int write_key_value(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char sql[] = "INSERT INTO meta(key, value) VALUES('fact:' || ?, ?)"
-                              " ON CONFLICT(key) DO UPDATE SET value = excluded.value";
     const struct key_value_job *own = CONTAINER_OF(job, struct key_value_job, job);
-    return sql_run(db, sql, SQL_VALUES(sql_text(own->name), sql_text(own->text)), err);
+    return store_key_value_set(db, own->name, own->text, err);
 }
 
 int64_t store_write_key_value(struct store *store, struct span name, struct span text,

@@ -103,6 +103,8 @@ static struct span keep(struct read_job *read, struct span text)
     return span_make(read->texts.data + at, text.len);
 }
 
+static const char select_attempts[] = "SELECT " LEDGER_COLUMNS " FROM ledger";
+
 static void take_attempt(struct read_job *read, sqlite3_stmt *stmt, struct store_attempt *attempt)
 {
     int column = 0;
@@ -119,9 +121,10 @@ static void take_attempt(struct read_job *read, sqlite3_stmt *stmt, struct store
     attempt->source = source < 0 ? STORE_COST_UNKNOWN : (enum store_cost_source)source;
 }
 
-static int take_attempts(struct read_job *read, sqlite3 *db, const char *sql,
+static int take_attempts(struct read_job *read, sqlite3 *db, const char *where,
                          const struct sql_value *values, size_t count, struct error *err)
 {
+    CLEANUP(mem_cleanup) char *sql = mem_printf("%s%s", select_attempts, where);
     SQL_AUTO *stmt = NULL;
     int r = sql_prepare(db, sql, values, count, &stmt, err);
     while (r == 0 && (r = sql_step(stmt, err)) == SQL_ROW) {
@@ -183,9 +186,8 @@ static int take_sums(struct costs_job *own, sqlite3 *db, struct error *err)
 
 static int read_costs(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char costliest[] =
-        "SELECT " LEDGER_COLUMNS " FROM ledger" IN_DAYS " AND cost_pico > 0"
-        " ORDER BY cost_pico DESC, number DESC LIMIT ?3";
+    static const char costliest[] = IN_DAYS " AND cost_pico > 0"
+                                            " ORDER BY cost_pico DESC, number DESC LIMIT ?3";
     struct costs_job *own = CONTAINER_OF(job, struct costs_job, read.job);
     const struct store_costs_question *q = &own->question;
     struct store_costs *costs = &own->costs;
@@ -231,15 +233,15 @@ struct unsure_job {
 
 static int read_unsure(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char sql[] =
-        "SELECT " LEDGER_COLUMNS " FROM ledger WHERE number > (SELECT max(number) FROM ledger) - ?2"
+    static const char where[] =
+        " WHERE number > (SELECT max(number) FROM ledger) - ?2"
         " AND source IN ('bound', 'unknown') AND reply_id <> '' AND wall_ms >= ?1"
         " ORDER BY number DESC LIMIT ?3";
     struct unsure_job *own = CONTAINER_OF(job, struct unsure_job, read.job);
     int r = begin(&own->read, err);
     if (r == 0)
         r = take_attempts(
-            &own->read, db, sql,
+            &own->read, db, where,
             SQL_VALUES(sql_int(own->since_ms), sql_int(UNSURE_ROWS), sql_int(STORE_CALL_MAX)), err);
     return r;
 }
@@ -279,9 +281,9 @@ static int find_call(struct call_job *own, sqlite3 *db, struct span *ret_call, s
 
 static int take_before(struct call_job *own, sqlite3 *db, int64_t number, struct error *err)
 {
-    static const char sql[] =
-        "SELECT " LEDGER_COLUMNS " FROM ledger WHERE number < ?1 AND number >= ?1 - ?2"
-        " AND session = ?3 AND call <> ?4 ORDER BY number DESC LIMIT 1";
+    static const char where[] = " WHERE number < ?1 AND number >= ?1 - ?2 AND session = ?3"
+                                " AND call <> ?4 ORDER BY number DESC LIMIT 1";
+    CLEANUP(mem_cleanup) char *sql = mem_printf("%s%s", select_attempts, where);
     const struct store_attempt *first = &own->read.attempts[0];
     SQL_AUTO *stmt = NULL;
     own->call.before = NULL;
@@ -300,9 +302,8 @@ static int take_before(struct call_job *own, sqlite3 *db, int64_t number, struct
 
 static int read_call(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    static const char all[] =
-        "SELECT " LEDGER_COLUMNS " FROM ledger WHERE number > (SELECT max(number) FROM ledger) - ?3"
-        " AND call = ?1 ORDER BY number LIMIT ?2";
+    static const char all[] = " WHERE number > (SELECT max(number) FROM ledger) - ?3"
+                              " AND call = ?1 ORDER BY number LIMIT ?2";
     static const char first[] =
         "SELECT min(number) FROM ledger"
         " WHERE number > (SELECT max(number) FROM ledger) - ?2 AND call = ?1";

@@ -12,14 +12,19 @@ struct store_message {
     struct span session;
     struct span turn;  // absent: outside any turn
     struct span model; // of that turn; only read
-    struct span role;  // "system", "user", "assistant", "tool"
+    struct span role;  // "system", "user", "assistant", "tool", "summary"
     struct span content;
     struct span reasoning;    // absent: none
     struct span tool_calls;   // the model's own JSON bytes; absent: none
     struct span tool_call_id; // of a tool's result; absent: none
     struct span name;         // of the tool; absent: none
+    struct span parts;        // JSON: which images and sound belong to it (part.h); absent: none
     bool tainted;             // came of text that nobody vouches for (design of the agent)
     int64_t created_ms;       // shown, never used to order
+    // Of a summary that is written: how many of the last messages it does not stand for, and how
+    // many of them keep their results of tools.
+    int64_t keeps, keeps_results;
+    bool emptied; // of a tool's result that a model is not shown any more; only read
 };
 
 // Receives one row; its spans live during the call. False stops the reading (which then is 0).
@@ -33,6 +38,11 @@ typedef bool store_message_fn(void *context, const struct store_message *message
 int store_read_messages(struct store_view *view, struct span session, int limit,
                         store_message_fn *row, void *context, struct error *err);
 
-// Synchronous: the number of messages that store_read_messages() would return without a limit.
-int store_read_message_count(struct store_view *view, struct span session, int64_t *ret_count,
+// Synchronous: as a model is shown them. The last summary, then the last `limit` messages of those
+// that it does not stand for.
+int store_read_history(struct store_view *view, struct span session, int limit,
+                       store_message_fn *row, void *context, struct error *err);
+
+// Synchronous: the number of messages behind the summary.
+int store_read_history_count(struct store_view *view, struct span session, int64_t *ret_count,
                              struct error *err);

@@ -37,6 +37,7 @@ static const char *const states[] = {
 static const char *const kinds[] = {
     [STORE_REPLY_ANSWER] = "reply",
     [STORE_REPLY_QUESTION] = "question",
+    [STORE_REPLY_FILE] = "file",
 };
 
 #define AT(text) offsetof(struct store_reply, text)

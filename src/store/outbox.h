@@ -23,6 +23,7 @@ struct store_address { // where a reply goes
 enum store_reply_kind {
     STORE_REPLY_ANSWER,
     STORE_REPLY_QUESTION, // which its turn waits for; the turn's answer is another row
+    STORE_REPLY_FILE,     // of the workspace; the text is "SIZE\nPATH\nCAPTION"
 };
 
 // A reply that goes into the outbox with the transaction that names it.

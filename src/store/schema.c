@@ -361,9 +361,51 @@ static const char version_16[] = "ALTER TABLE approvals ADD COLUMN why TEXT NOT 
 // Of a message that came in, a part may be quoted, or all of it passed on.
 static const char version_17[] = "ALTER TABLE inbox ADD COLUMN tainted INTEGER NOT NULL DEFAULT 0;";
 
-static const char *const steps[] = {version_1,  version_2,  version_3,  version_4,  version_5,
-                                    version_6,  version_7,  version_8,  version_9,  version_10,
-                                    version_11, version_12, version_13, version_14, version_15,
-                                    version_16, version_17};
+// Images and sound of messages: what they are, and beside it their bytes, of which the oldest go.
+static const char version_18[] =
+    "ALTER TABLE messages ADD COLUMN parts TEXT;"
+    "ALTER TABLE tool_calls ADD COLUMN parts TEXT;"
+    "CREATE TABLE parts("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  session INTEGER NOT NULL REFERENCES sessions(number) ON DELETE CASCADE,"
+    "  id TEXT NOT NULL, data BLOB NOT NULL,"
+    "  UNIQUE(session, id)"
+    ");";
+
+// What came with a message besides its text, as its channel names it.
+static const char version_19[] = "ALTER TABLE inbox ADD COLUMN media TEXT NOT NULL DEFAULT '';";
+
+// Runs of scheduled jobs (run.h). Whatever ends the program, a row is there before a run does
+// anything, and its end is one transaction with what is delivered.
+static const char version_20[] =
+    "CREATE TABLE runs("
+    "  number INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  job TEXT NOT NULL, name TEXT NOT NULL, due_ms INTEGER NOT NULL,"
+    "  started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL DEFAULT 0,"
+    "  attempts INTEGER NOT NULL DEFAULT 1, outcome TEXT NOT NULL,"
+    "  error TEXT NOT NULL DEFAULT '', turn TEXT NOT NULL DEFAULT '',"
+    "  delivered TEXT NOT NULL DEFAULT '',"
+    "  input_tokens INTEGER NOT NULL DEFAULT 0, cached_tokens INTEGER NOT NULL DEFAULT 0,"
+    "  output_tokens INTEGER NOT NULL DEFAULT 0, cost_pico INTEGER NOT NULL DEFAULT 0"
+    ");"
+    "CREATE INDEX runs_job ON runs(job, number);";
+
+// A message of the role "summary" stands for a model in the place of what there is up to `covers`,
+// and results of tools up to `emptied` are only named to it. Of the conversations of a chat the one
+// that was picked last goes on.
+static const char version_21[] =
+    "ALTER TABLE messages ADD COLUMN covers INTEGER;"
+    "ALTER TABLE messages ADD COLUMN emptied INTEGER;"
+    "CREATE INDEX messages_summaries ON messages(session) WHERE role = 'summary';"
+    "ALTER TABLE sessions ADD COLUMN picked INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE sessions SET picked = number;"
+    "DROP INDEX sessions_chat;"
+    "CREATE INDEX sessions_chat ON sessions(channel, chat, thread, sender, picked);"
+    "CREATE INDEX sessions_picked ON sessions(picked);";
+
+static const char *const steps[] = {
+    version_1,  version_2,  version_3,  version_4,  version_5,  version_6,  version_7,
+    version_8,  version_9,  version_10, version_11, version_12, version_13, version_14,
+    version_15, version_16, version_17, version_18, version_19, version_20, version_21};
 
 const struct store_migrations store_schema = {steps, ARRAY_LEN(steps)};

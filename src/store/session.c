@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/mem.h"
 #include "store/connection.h"
 #include "store/sql.h"
 #include "store/store_internal.h"
@@ -32,9 +33,11 @@ int store_session_insert(sqlite3 *db, const struct store_session *s, int64_t *re
 {
     static const char sql[] =
         "INSERT INTO sessions"
-        "(id, channel, chat, title, model, prompt, created_ms, updated_ms, used, thread, sender)"
+        "(id, channel, chat, title, model, prompt, created_ms, updated_ms, used, thread, sender,"
+        " picked)"
         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, coalesce((SELECT max(id) FROM messages), 0),"
-        " coalesce(?8, ''), coalesce(?9, ''))"
+        " coalesce(?8, ''), coalesce(?9, ''),"
+        " (SELECT coalesce(max(picked), 0) + 1 FROM sessions))"
         " ON CONFLICT(id) DO NOTHING";
     int r = sql_run(db, sql,
                     SQL_VALUES(sql_text(s->id), sql_text(s->channel), sql_text(s->chat),
@@ -101,7 +104,7 @@ static int refuse_running(sqlite3 *db, int64_t session, struct span id, struct e
     " OR (turn IS NULL AND (channel, chat, thread) IN"       \
     " (SELECT channel, chat, thread FROM sessions WHERE number = ?1)))"
 
-static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
+static int delete_session(sqlite3 *db, int64_t session, struct error *err)
 {
     static const char sent[] = "DELETE FROM outbox WHERE (state IN ('sent', 'failed')"
                                " OR (kind = 'question' AND in_flight = 0)) AND " ITS_REPLIES;
@@ -109,6 +112,15 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
     static const char payloads[] = "UPDATE inbox SET payload = ''"
                                    " WHERE turn IN (SELECT number FROM turns WHERE session = ?)";
     static const char itself[] = "DELETE FROM sessions WHERE number = ?";
+    static const char *const all[] = {sent, waiting, payloads, itself};
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_LEN(all) && r == 0; i++)
+        r = sql_run(db, all[i], SQL_VALUES(sql_int(session)), err);
+    return r == 0 ? store_scrub_wish(db, err) : r;
+}
+
+static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
+{
     const struct span id = CONTAINER_OF(job, struct session_job, job)->id;
     int64_t session = 0;
     int r = store_session_number(db, id, &session, err);
@@ -117,18 +129,57 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
     if (r == 0)
         r = refuse_running(db, session, id, err);
     if (r == 0)
-        r = sql_run(db, sent, SQL_VALUES(sql_int(session)), err);
-    if (r == 0)
-        r = sql_run(db, waiting, SQL_VALUES(sql_int(session)), err);
-    if (r == 0)
-        r = sql_run(db, payloads, SQL_VALUES(sql_int(session)), err);
-    if (r == 0)
-        r = sql_run(db, itself, SQL_VALUES(sql_int(session)), err);
-    if (r == 0)
-        r = store_scrub_wish(db, err);
+        r = delete_session(db, session, err);
     job->scrub = true;
     job->rowid = session;
     return r;
+}
+
+struct prune_job {
+    struct store_job job;
+    int64_t before_ms;
+};
+
+// Of those that have ended: another one of its conversation goes on, or nobody goes on with it, as
+// with a run of a job, what was said to one `hermes chat`, or a task that a turn handed on, which
+// its parent may still read.
+#define OF_ENDED                                                                                 \
+    " FROM sessions s WHERE updated_ms < ? AND (channel IN ('console', 'cron', 'delegate')"      \
+    " OR EXISTS(SELECT 1 FROM sessions later WHERE later.channel = s.channel"                    \
+    " AND later.chat = s.chat AND later.thread = s.thread AND later.sender = s.sender"           \
+    " AND later.picked > s.picked))"                                                             \
+    " AND NOT EXISTS(SELECT 1 FROM turns t WHERE t.ended_ms IS NULL AND t.session IN (s.number," \
+    " (SELECT number FROM sessions p WHERE p.id = s.chat)))"
+
+int store_count_ended(struct store_view *view, int64_t before_ms, int64_t *ret_count,
+                      struct error *err)
+{
+    return store_read_number(view, "SELECT COUNT(*)" OF_ENDED, SQL_VALUES(sql_int(before_ms)),
+                             ret_count, err);
+}
+
+// The file is written anew behind the last of them, once.
+static int prune(struct store_job *job, sqlite3 *db, struct error *err)
+{
+    int64_t before_ms = CONTAINER_OF(job, struct prune_job, job)->before_ms, session = 0;
+    int r = SQL_ROW;
+    for (job->rowid = 0; job->rowid < STORE_PRUNED_MAX && r == SQL_ROW; job->rowid++) {
+        r = sql_lookup(db, "SELECT number" OF_ENDED " LIMIT 1", SQL_VALUES(sql_int(before_ms)),
+                       &session, err);
+        if (r != SQL_ROW)
+            break;
+        r = delete_session(db, session, err);
+        r = r == 0 ? SQL_ROW : r;
+    }
+    job->scrub = r == 0 && job->rowid > 0;
+    return r < 0 ? r : r == SQL_ROW ? STORE_LEFT_OVER : 0;
+}
+
+int64_t store_sessions_prune(struct store *store, int64_t before_ms, store_done_fn *done,
+                             void *context, struct error *err)
+{
+    struct prune_job own = {{prune, STORE_PROMPT, done, context}, before_ms};
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
 }
 
 int64_t store_session_delete(struct store *store, struct span id, store_done_fn *done,
@@ -178,7 +229,7 @@ int store_read_session_latest(struct store_view *view, const struct store_sessio
 {
     static const char sql[] = "SELECT " SESSION_COLUMNS " FROM sessions"
                               " WHERE channel = ? AND chat = ? AND thread = coalesce(?, '')"
-                              " AND sender = coalesce(?, '') ORDER BY number DESC LIMIT 1";
+                              " AND sender = coalesce(?, '') ORDER BY picked DESC LIMIT 1";
     SQL_AUTO *stmt = NULL;
     int r = store_read_first(view, sql,
                              SQL_VALUES(sql_text(key->channel), sql_text(key->chat),
@@ -194,7 +245,7 @@ int store_read_tainted_sessions(struct store_view *view, int limit, store_sessio
         "SELECT " SESSION_COLUMNS " FROM sessions WHERE NOT EXISTS (SELECT 1 FROM sessions later"
         " WHERE later.channel = sessions.channel AND later.chat = sessions.chat"
         " AND later.thread = sessions.thread AND later.sender = sessions.sender"
-        " AND later.number > sessions.number)"
+        " AND later.picked > sessions.picked)"
         " AND (EXISTS(SELECT 1 FROM messages m WHERE m.session = sessions.number"
         " AND m.dropped = 0 AND m.tainted) OR EXISTS(SELECT 1 FROM taints"
         " WHERE kind = 'memory' AND instr(prompt, name)))"
@@ -229,17 +280,17 @@ int store_find_session(struct store_view *view, struct span beginning, store_ses
     return tell_first(r, stmt, row, context);
 }
 
-int store_read_sessions(struct store_view *view, int limit, store_session_row_fn *row,
-                        void *context, struct error *err)
+#define ROWS                                                                                   \
+    "SELECT id, channel, chat, title, model, NULL, created_ms, updated_ms, thread, sender, 0," \
+    " (SELECT count(*) FROM messages m WHERE m.session = s.number AND m.dropped = 0"           \
+    "  AND m.role <> 'summary'),"                                                              \
+    " (SELECT count(*) FROM turns t WHERE t.session = s.number AND t.dropped = 0) FROM sessions s "
+
+static int tell_rows(struct store_view *view, const char *sql, const struct sql_value *values,
+                     size_t count, store_session_row_fn *row, void *context, struct error *err)
 {
-    static const char sql[] =
-        "SELECT id, channel, chat, title, model, NULL, created_ms, updated_ms, thread, sender, 0,"
-        " (SELECT count(*) FROM messages m WHERE m.session = s.number AND m.dropped = 0),"
-        " (SELECT count(*) FROM turns t WHERE t.session = s.number AND t.dropped = 0)"
-        " FROM sessions s ORDER BY used DESC, number DESC LIMIT ?";
     SQL_AUTO *stmt = NULL;
-    limit = limit < STORE_READ_ROWS_MAX ? limit : STORE_READ_ROWS_MAX;
-    int r = store_read_first(view, sql, SQL_VALUES(sql_int(limit < 0 ? 0 : limit)), &stmt, err);
+    int r = store_read_first(view, sql, values, count, &stmt, err);
     while (r == SQL_ROW) {
         struct store_session_row found = {
             .session = session_of(stmt),
@@ -249,4 +300,28 @@ int store_read_sessions(struct store_view *view, int limit, store_session_row_fn
         r = row(context, &found) ? sql_step(stmt, err) : 0;
     }
     return r;
+}
+
+static int limited(int limit)
+{
+    limit = limit < STORE_READ_ROWS_MAX ? limit : STORE_READ_ROWS_MAX;
+    return limit < 0 ? 0 : limit;
+}
+
+int store_read_sessions(struct store_view *view, int limit, store_session_row_fn *row,
+                        void *context, struct error *err)
+{
+    static const char sql[] = ROWS "ORDER BY used DESC, number DESC LIMIT ?";
+    return tell_rows(view, sql, SQL_VALUES(sql_int(limited(limit))), row, context, err);
+}
+
+int store_read_sessions_of(struct store_view *view, const struct store_session_key *key, int limit,
+                           store_session_row_fn *row, void *context, struct error *err)
+{
+    static const char sql[] = ROWS "WHERE channel = ? AND chat = ? AND thread = coalesce(?, '')"
+                                   " AND sender = coalesce(?, '') ORDER BY picked DESC LIMIT ?";
+    return tell_rows(view, sql,
+                     SQL_VALUES(sql_text(key->channel), sql_text(key->chat), sql_text(key->thread),
+                                sql_text(key->sender), sql_int(limited(limit))),
+                     row, context, err);
 }

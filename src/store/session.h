@@ -45,7 +45,7 @@ struct store_session_key {
     struct span channel, chat, thread, sender;
 };
 
-// The session of a key that was created last.
+// The session of a key that was picked last: created, or resumed (store_settlement).
 int store_read_session_latest(struct store_view *view, const struct store_session_key *key,
                               store_session_fn *row, void *context, struct error *err);
 
@@ -59,6 +59,10 @@ typedef bool store_session_row_fn(void *context, const struct store_session_row 
 // Synchronous: the sessions that were used last, newest first.
 int store_read_sessions(struct store_view *view, int limit, store_session_row_fn *row,
                         void *context, struct error *err);
+
+// Those of a key, the one that goes on first, then as they were picked.
+int store_read_sessions_of(struct store_view *view, const struct store_session_key *key, int limit,
+                           store_session_row_fn *row, void *context, struct error *err);
 
 // Of the last sessions of each key, those that may show a model text that nobody vouches for: in a
 // message, or (STORE_TAINT_MEMORY) in the prompt. Newest first.
@@ -77,4 +81,16 @@ int store_find_session(struct store_view *view, struct span beginning, store_ses
  * reply that waits is sent, and then gone in the same way.
  */
 int64_t store_session_delete(struct store *store, struct span id, store_done_fn *done,
+                             void *context, struct error *err);
+
+/*
+ * Submits: some of the sessions that were not used since then are deleted like that, but for those
+ * that go on in their chat, and those with a turn that has not ended. Runs of jobs, tasks that were
+ * handed on and terminals' chats go on nowhere. The completion's rowid is their number.
+ * STORE_LEFT_OVER: there may be more; also when they are still in the file's free space.
+ */
+enum { STORE_PRUNED_MAX = 20 };
+int store_count_ended(struct store_view *view, int64_t before_ms, int64_t *ret_count,
+                      struct error *err); // synchronous: how many that would be
+int64_t store_sessions_prune(struct store *store, int64_t before_ms, store_done_fn *done,
                              void *context, struct error *err);

@@ -24,13 +24,24 @@ static int change_session(sqlite3 *db, const struct store_settlement *what, stru
 {
     static const char sql[] = "UPDATE sessions SET title = coalesce(?2, title),"
                               " model = nullif(coalesce(?3, model), '') WHERE number = ?1";
+    static const char pick[] = "UPDATE sessions SET picked = (SELECT max(picked) + 1 FROM sessions)"
+                               " WHERE number = ?";
     int64_t session = 0;
     int r = store_session_number(db, what->session, &session, err);
+    if (r == 0 && what->pick)
+        r = sql_run(db, pick, SQL_VALUES(sql_int(session)), err);
     if (r == 0 && (what->title.data || what->model.data))
         r = sql_run(db, sql,
                     SQL_VALUES(sql_int(session), sql_text(what->title), sql_text(what->model)),
                     err);
     return r;
+}
+
+static int append_summary(sqlite3 *db, const struct store_settlement *what, struct error *err)
+{
+    int64_t session = 0;
+    int r = store_session_number(db, what->session, &session, err);
+    return r == 0 ? store_messages_insert(db, session, 0, what->summary, 1, what->now_ms, err) : r;
 }
 
 static int lift(sqlite3 *db, const struct store_settlement *what, struct error *err)
@@ -58,10 +69,14 @@ static int settle(struct store_job *job, sqlite3 *db, struct error *err)
         r = change_session(db, what, err);
     if (r == 0 && what->drop_turn.data)
         r = store_turn_drop(db, what->drop_turn, err);
+    if (r == 0 && what->summary)
+        r = append_summary(db, what, err);
     if (r == 0 && what->answer)
         r = store_approval_answer(db, what->answer, what->now_ms, err);
     if (r == 0 && what->cancel)
         r = store_turn_cancel(db, what->cancel, what->now_ms, err);
+    if (r == 0 && what->fact.data)
+        r = store_key_value_set(db, what->fact, what->fact_text, err);
     if (r == 0)
         r = lift(db, what, err);
     if (r == 0 && what->reply && !what->reply->only_if_open)
@@ -81,8 +96,9 @@ static int check(const struct store_settlement *what, struct error *err)
         r = store_id_check(what->session, "session", err);
     if (r == 0 && what->drop_turn.data)
         r = store_id_check(what->drop_turn, "turn", err);
-    if (r == 0 && !what->session.data && (what->title.data || what->model.data))
-        return error_set(err, -EINVAL, "a title or a model needs the session that it is for");
+    if (r == 0 && !what->session.data && (what->title.data || what->model.data || what->summary))
+        return error_set(err, -EINVAL,
+                         "a title, a model or a summary needs the session that it is for");
     return r;
 }
 
@@ -94,6 +110,7 @@ int64_t store_settle(struct store *store, const struct store_settlement *settlem
     const struct store_given given[] = {
         {&what->inbox, what->inbox_count, &store_number_shape},
         {&what->create, what->create != NULL, &store_session_shape},
+        {&what->summary, what->summary != NULL, &store_message_shape},
         {&what->answer, what->answer != NULL, &answer_shape},
         {&what->cancel, what->cancel != NULL, &cancellation_shape},
         {&what->lifted, what->lifted_count, &store_mark_shape},
@@ -101,8 +118,8 @@ int64_t store_settle(struct store *store, const struct store_settlement *settlem
     };
     int r = check(settlement, err);
     return r < 0 ? r
-                 : store_job_submit(
-                       store, &own.job, sizeof own, given, ARRAY_LEN(given),
-                       STORE_SPANS(&what->session, &what->title, &what->model, &what->drop_turn),
-                       err);
+                 : store_job_submit(store, &own.job, sizeof own, given, ARRAY_LEN(given),
+                                    STORE_SPANS(&what->session, &what->title, &what->model,
+                                                &what->drop_turn, &what->fact, &what->fact_text),
+                                    err);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -7,6 +8,8 @@
 #include "store/session.h"
 #include "store/store.h"
 #include "store/taint.h"
+
+struct store_message;
 
 struct store_cancellation { // of a turn that waits: none of its calls runs
     struct span turn;
@@ -22,11 +25,14 @@ struct store_settlement {
     size_t inbox_count;
     const struct store_session *create;      // a new session of its chat; NULL: none
     struct span session;                     // the one that the following change; absent: none
+    bool pick;                               // it goes on
     struct span title;                       // absent: as it is
     struct span model;                       // absent: as it is; "": the configured one
     struct span drop_turn;                   // its messages are no longer part of the conversation
+    const struct store_message *summary;     // appended to it; NULL: none
     const struct store_answer *answer;       // to a question; NULL: none
     const struct store_cancellation *cancel; // NULL: none
+    struct span fact, fact_text;             // of key_value.h, set; absent: none
     const struct store_mark *lifted;         // marks that are no more, as they were read
     size_t lifted_count;
     const struct store_reply *reply; // NULL: none

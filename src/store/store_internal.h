@@ -55,7 +55,7 @@ struct store_job {
  */
 struct store_shape {
     size_t size, texts;
-    size_t offsets[8]; // of the texts, which are spans
+    size_t offsets[9]; // of the texts, which are spans
 };
 struct store_given {
     void *at;
@@ -104,6 +104,7 @@ int store_turn_open(sqlite3 *db, struct span id, int64_t *ret_turn, int64_t *ret
                     struct error *err);
 
 // 0, or STORE_NOT_FOUND when it is not as it was read.
+int store_key_value_set(sqlite3 *db, struct span name, struct span text, struct error *err);
 int store_mark_lift(sqlite3 *db, const struct store_mark *mark, struct error *err);
 
 // Takes the turn's messages out of the conversation. -ENOENT: no such turn.

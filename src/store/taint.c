@@ -17,10 +17,8 @@ const struct store_shape store_mark_shape = {
 
 // In the file they are numbers of no meaning, so they are words.
 const char *const store_taint_words[] = {
-    [STORE_TAINT_FILE] = "file",
-    [STORE_TAINT_MEMORY] = "memory",
-    [STORE_TAINT_HANDLE] = "handle",
-    [STORE_TAINT_NOTE] = "note",
+    [STORE_TAINT_FILE] = "file",   [STORE_TAINT_MEMORY] = "memory", [STORE_TAINT_HANDLE] = "handle",
+    [STORE_TAINT_SKILL] = "skill", [STORE_TAINT_NOTE] = "note",
 };
 
 static struct span word_of(enum store_taint_kind kind)

@@ -14,6 +14,7 @@ enum store_taint_kind {
     STORE_TAINT_FILE,   // of the workspace: its path, or a directory's with "/" behind it
     STORE_TAINT_MEMORY, // an entry of the memory files: its text
     STORE_TAINT_HANDLE, // of kept output, of a command in the background
+    STORE_TAINT_SKILL,  // the name of a skill
     STORE_TAINT_NOTE,   // what `remember` keeps: its text; is marked in the table of notes
 };
 

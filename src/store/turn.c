@@ -76,8 +76,14 @@ int store_turn_drop(sqlite3 *db, struct span id, struct error *err)
     static const char drop[] = "UPDATE turns SET dropped = 1 WHERE number = ?";
     static const char messages[] = "UPDATE messages SET dropped = 1 WHERE turn = ?1 AND dropped = 0"
                                    " AND session = (SELECT session FROM turns WHERE number = ?1)";
+    // It would repeat what is taken back.
+    static const char summaries[] = "UPDATE messages SET dropped = 1 WHERE role = 'summary'"
+                                    " AND session = (SELECT session FROM turns WHERE number = ?1)"
+                                    " AND covers >= (SELECT min(id) FROM messages WHERE turn = ?1)";
     int64_t turn = 0;
     int r = store_turn_number(db, id, &turn, err);
+    if (r == 0)
+        r = sql_run(db, summaries, SQL_VALUES(sql_int(turn)), err);
     if (r == 0)
         r = sql_run(db, drop, SQL_VALUES(sql_int(turn)), err);
     if (r == 0)

@@ -13,7 +13,8 @@
 
 /*
  * A turn, one row that follows its state machine: queued, prompt, model, tools (where calls need
- * somebody's approval, waiting before that), model, ..., and one of the last three. Each transition
+ * somebody's approval, waiting before that; where they ask, in between), model, ..., and one of the
+ * last three. Each transition
  * is one job: the new state, the messages and the tool calls that belong to it are on disk together
  * or not at all.
  */
@@ -22,7 +23,7 @@ enum store_turn_state {
     STORE_TURN_PROMPT,
     STORE_TURN_MODEL,
     STORE_TURN_TOOLS,
-    STORE_TURN_WAITING, // none of the iteration's calls has begun
+    STORE_TURN_WAITING, // none of the iteration's calls runs
     STORE_TURN_DONE,
     STORE_TURN_FAILED,
     STORE_TURN_CANCELLED,
@@ -58,6 +59,7 @@ struct store_tool_call {
     bool failed;   // the tool reported an error
     bool tainted;
     struct span result; // absent until done
+    struct span parts;  // of that, as of a message
 };
 
 // What one step used up; added to the turn.
@@ -70,7 +72,8 @@ struct store_turn_step {
     enum store_turn_state state;
     int iteration; // calls to the model so far; with an ordinal it names a tool call
     struct store_usage usage;
-    struct span error; // a failed turn's sentence
+    int64_t prompt_tokens; // of the last call to a model; 0: as it was; -1: not known any more
+    struct span error;     // a failed turn's sentence
     int64_t now_ms;
     // Appended in this order, all in the turn's session: `session` and `turn` are not read.
     const struct store_message *messages;
@@ -82,6 +85,8 @@ struct store_turn_step {
     size_t inbox_count;
     const struct store_approval *questions; // that a turn which waits asks
     size_t question_count;
+    const struct store_reply *files; // that its calls send; they go out before `reply`
+    size_t file_count;
     const struct store_reply *reply; // of the end, or with questions: what goes out; NULL: nothing
 };
 

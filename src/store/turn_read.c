@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/mem.h"
 #include "store/store_internal.h"
 
 // Reads of turns and their calls.
@@ -15,10 +16,11 @@
     " (SELECT count(*) FROM approvals WHERE turn = t.number AND state = 'asked')"             \
     " FROM turns t JOIN sessions s ON s.number = t.session"
 
-// STORE_NOT_FOUND when there are none.
-static int read_turns(struct store_view *view, const char *sql, const struct sql_value *values,
+// `where`: which, and in what order. STORE_NOT_FOUND when there are none.
+static int read_turns(struct store_view *view, const char *where, const struct sql_value *values,
                       size_t count, store_turn_fn *row, void *context, struct error *err)
 {
+    CLEANUP(mem_cleanup) char *sql = mem_printf("SELECT " TURN_COLUMNS " WHERE %s", where);
     SQL_AUTO *stmt = NULL;
     int r = store_read_first(view, sql, values, count, &stmt, err);
     if (r == 0)
@@ -48,10 +50,9 @@ static int read_turns(struct store_view *view, const char *sql, const struct sql
 
 int store_read_open_turns(struct store *store, store_turn_fn *row, void *context, struct error *err)
 {
-    static const char sql[] =
-        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL AND t.state <> 'waiting'"
-        " ORDER BY t.number LIMIT ?";
-    int r = read_turns(store_view(store), sql, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), row,
+    static const char where[] = "t.ended_ms IS NULL AND t.state <> 'waiting'"
+                                " ORDER BY t.number LIMIT ?";
+    int r = read_turns(store_view(store), where, SQL_VALUES(sql_int(STORE_READ_ROWS_MAX)), row,
                        context, err);
     return r == STORE_NOT_FOUND ? 0 : r;
 }
@@ -59,10 +60,9 @@ int store_read_open_turns(struct store *store, store_turn_fn *row, void *context
 int store_read_waiting_turns(struct store *store, int64_t after, store_turn_fn *row, void *context,
                              struct error *err)
 {
-    static const char sql[] =
-        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
-        " AND t.number > ? ORDER BY t.number LIMIT ?";
-    int r = read_turns(store_view(store), sql,
+    static const char where[] = "t.ended_ms IS NULL AND t.state = 'waiting'"
+                                " AND t.number > ? ORDER BY t.number LIMIT ?";
+    int r = read_turns(store_view(store), where,
                        SQL_VALUES(sql_int(after), sql_int(STORE_READ_ROWS_MAX)), row, context, err);
     return r == STORE_NOT_FOUND ? 0 : r;
 }
@@ -70,11 +70,10 @@ int store_read_waiting_turns(struct store *store, int64_t after, store_turn_fn *
 int store_read_waiting_turn(struct store_view *view, const struct store_session_key *key,
                             store_turn_fn *row, void *context, struct error *err)
 {
-    static const char sql[] =
-        "SELECT " TURN_COLUMNS " WHERE t.ended_ms IS NULL AND t.state = 'waiting'"
-        " AND s.channel = ? AND s.chat = ? AND s.thread = coalesce(?, '')"
-        " AND s.sender = coalesce(?, '') ORDER BY t.number DESC LIMIT 1";
-    return read_turns(view, sql,
+    static const char where[] = "t.ended_ms IS NULL AND t.state = 'waiting'"
+                                " AND s.channel = ? AND s.chat = ? AND s.thread = coalesce(?, '')"
+                                " AND s.sender = coalesce(?, '') ORDER BY t.number DESC LIMIT 1";
+    return read_turns(view, where,
                       SQL_VALUES(sql_text(key->channel), sql_text(key->chat), sql_text(key->thread),
                                  sql_text(key->sender)),
                       row, context, err);
@@ -83,8 +82,8 @@ int store_read_waiting_turn(struct store_view *view, const struct store_session_
 int store_read_turn(struct store *store, struct span id, store_turn_fn *row, void *context,
                     struct error *err)
 {
-    static const char sql[] = "SELECT " TURN_COLUMNS " WHERE t.id = ?";
-    return read_turns(store_view(store), sql, SQL_VALUES(sql_text(id)), row, context, err);
+    static const char where[] = "t.id = ?";
+    return read_turns(store_view(store), where, SQL_VALUES(sql_text(id)), row, context, err);
 }
 
 int store_read_question(struct store_view *view, struct span session, store_question_fn *row,
@@ -103,11 +102,26 @@ int store_read_question(struct store_view *view, struct span session, store_ques
     return 0;
 }
 
+int store_read_answer(struct store_view *view, struct span turn, store_question_fn *row,
+                      void *context, struct error *err)
+{
+    static const char sql[] = "SELECT t.id, m.content"
+                              " FROM turns t JOIN messages m ON m.session = t.session"
+                              " WHERE t.id = ? AND m.dropped = 0 AND m.turn = t.number"
+                              " AND m.role = 'assistant' ORDER BY m.id DESC LIMIT 1";
+    SQL_AUTO *stmt = NULL;
+    int r = store_read_first(view, sql, SQL_VALUES(sql_text(turn)), &stmt, err);
+    if (r != SQL_ROW)
+        return r < 0 ? r : STORE_NOT_FOUND;
+    row(context, sql_column(stmt, 0), sql_column(stmt, 1));
+    return 0;
+}
+
 int store_read_tool_calls(struct store *store, struct span turn, int iteration,
                           store_tool_call_fn *row, void *context, struct error *err)
 {
     static const char sql[] =
-        "SELECT ordinal, call_id, name, arguments, flags, failed, tainted, result, state"
+        "SELECT ordinal, call_id, name, arguments, flags, failed, tainted, result, parts, state"
         " FROM tool_calls WHERE turn = (SELECT number FROM turns WHERE id = ?) AND iteration = ?"
         " ORDER BY ordinal LIMIT ?";
     SQL_AUTO *stmt = NULL;
@@ -119,7 +133,7 @@ int store_read_tool_calls(struct store *store, struct span turn, int iteration,
         struct span word;
         sql_read(stmt, SQL_FIELDS(INTO(c.ordinal), INTO(c.call_id), INTO(c.name), INTO(c.arguments),
                                   INTO(c.flags), INTO(c.failed), INTO(c.tainted), INTO(c.result),
-                                  INTO(word)));
+                                  INTO(c.parts), INTO(word)));
         int state = store_word_find(store_call_words, ARRAY_LEN(store_call_words), word);
         if (state < 0)
             return error_set(err, -EINVAL,

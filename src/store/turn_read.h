@@ -36,6 +36,10 @@ typedef void store_question_fn(void *context, struct span turn, struct span text
 int store_read_question(struct store_view *view, struct span session, store_question_fn *row,
                         void *context, struct error *err);
 
+// The last word of a turn, unless it was taken out of the conversation. STORE_NOT_FOUND.
+int store_read_answer(struct store_view *view, struct span turn, store_question_fn *row,
+                      void *context, struct error *err);
+
 // The tool calls of one iteration, by ordinal.
 typedef bool store_tool_call_fn(void *context, const struct store_tool_call *call);
 int store_read_tool_calls(struct store *store, struct span turn, int iteration,

@@ -17,7 +17,8 @@ static int update_turn(sqlite3 *db, int64_t turn, const struct step_job *own, st
                               " input_tokens = input_tokens + ?4,"
                               " cached_tokens = cached_tokens + ?5,"
                               " output_tokens = output_tokens + ?6,"
-                              " prompt_tokens = coalesce(nullif(?4, 0), prompt_tokens),"
+                              " prompt_tokens = CASE ?11 WHEN 0 THEN prompt_tokens WHEN -1 THEN 0"
+                              " ELSE ?11 END,"
                               " cost_pico = cost_pico + min(?7, 9223372036854775807 - cost_pico),"
                               " error = coalesce(?8, error),"
                               " ended_ms = CASE WHEN ?9 THEN ?10 END"
@@ -28,8 +29,16 @@ static int update_turn(sqlite3 *db, int64_t turn, const struct step_job *own, st
                               sql_int(s->iteration), sql_int(s->usage.input_tokens),
                               sql_int(s->usage.cached_tokens), sql_int(s->usage.output_tokens),
                               sql_int(s->usage.cost_pico), sql_text(s->error), sql_int(own->final),
-                              sql_int(s->now_ms)),
+                              sql_int(s->now_ms), sql_int(s->prompt_tokens)),
                    err);
+}
+
+// What a turn has begun does not outlive it.
+static int end_children(sqlite3 *db, const struct store_turn_step *s, struct error *err)
+{
+    static const char sql[] = "UPDATE turns SET state = 'cancelled', ended_ms = ?"
+                              " WHERE parent = ? AND ended_ms IS NULL";
+    return sql_run(db, sql, SQL_VALUES(sql_int(s->now_ms), sql_text(s->turn)), err);
 }
 
 static int write_call(sqlite3 *db, int64_t turn, const struct store_turn_step *step,
@@ -37,17 +46,17 @@ static int write_call(sqlite3 *db, int64_t turn, const struct store_turn_step *s
 {
     static const char sql[] =
         "INSERT INTO tool_calls(turn, iteration, ordinal, call_id, name, arguments, state,"
-        " flags, failed, tainted, result, changed_ms)"
-        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " flags, failed, tainted, result, parts, changed_ms)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT(turn, iteration, ordinal) DO UPDATE SET state = excluded.state,"
         " failed = excluded.failed, tainted = excluded.tainted, result = excluded.result,"
-        " changed_ms = excluded.changed_ms";
+        " parts = excluded.parts, changed_ms = excluded.changed_ms";
     return sql_run(db, sql,
                    SQL_VALUES(sql_int(turn), sql_int(step->iteration), sql_int(c->ordinal),
                               sql_text(c->call_id), sql_text(c->name), sql_bytes(c->arguments),
                               sql_text(span_of(store_call_words[c->state])), sql_int(c->flags),
                               sql_int(c->failed), sql_int(c->tainted), sql_bytes(c->result),
-                              sql_int(step->now_ms)),
+                              sql_text(c->parts), sql_int(step->now_ms)),
                    err);
 }
 
@@ -82,6 +91,10 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
         r = write_call(db, turn, s, &s->calls[i], err);
     for (size_t i = 0; i < s->question_count && r == 0; i++)
         r = store_approval_insert(db, turn, s->iteration, &s->questions[i], err);
+    for (size_t i = 0; i < s->file_count && r == 0; i++)
+        r = store_reply_insert(db, turn, &s->files[i], s->now_ms, &job->rowid, err);
+    if (r == 0 && own->final)
+        r = end_children(db, s, err);
     if (r == 0 && own->final)
         r = store_approvals_end(db, turn, s->now_ms, err);
     if (r == 0 && (own->final || s->reply))
@@ -92,9 +105,10 @@ static int take_step(struct store_job *job, sqlite3 *db, struct error *err)
 
 static const struct store_shape call_shape = {
     sizeof(struct store_tool_call),
-    4,
+    5,
     {offsetof(struct store_tool_call, call_id), offsetof(struct store_tool_call, name),
-     offsetof(struct store_tool_call, arguments), offsetof(struct store_tool_call, result)}};
+     offsetof(struct store_tool_call, arguments), offsetof(struct store_tool_call, result),
+     offsetof(struct store_tool_call, parts)}};
 static const struct store_shape question_shape = {
     sizeof(struct store_approval),
     8,
@@ -117,7 +131,8 @@ static int check_step(const struct store_turn_step *step, bool final, struct err
         return error_set(err, -EINVAL, "only questions and the end of a turn have a reply");
     int r = store_id_check(step->turn, "turn", err);
     if (r == 0)
-        r = store_step_check(step->message_count, step->call_count, step->inbox_count, err);
+        r = store_step_check(step->message_count, step->call_count + step->file_count,
+                             step->inbox_count, err);
     return r;
 }
 
@@ -132,6 +147,7 @@ static int64_t submit_step(struct store *store, const struct store_turn_step *st
         {&s->calls, s->call_count, &call_shape},
         {&s->questions, s->question_count, &question_shape},
         {&s->inbox, s->inbox_count, &store_number_shape},
+        {&s->files, s->file_count, &store_reply_shape},
         {&s->reply, s->reply != NULL, &store_reply_shape},
     };
     int r = check_step(step, final, err);

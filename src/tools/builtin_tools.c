@@ -19,6 +19,8 @@ static bool describe(const struct tool_source *source, size_t place, struct tool
         return false;
     const struct tool *tool = table[at];
     *ret = (struct tool_description){tool->name, tool->description, tool->parameters, tool->flags};
+    if (tool == &tool_skill_manage && own->env.settings.skills_ask)
+        ret->flags |= TOOL_NEEDS_APPROVAL;
 #ifdef HERMES_DEBUG_WAITS // the debug build: no tool of this program needs approval by itself
     const char *asks = getenv("HERMES_DEBUG_ASKS");
     if (asks && strcmp(asks, tool->name) == 0)

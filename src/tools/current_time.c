@@ -3,33 +3,36 @@
 #include "base/clock.h"
 #include "tools/table.h"
 
-enum { LOCAL_MAX = 64 }; // bytes
+enum { DAY_S = 86400 };
 
 // By the built-in zones, where one is configured: a container has no zone files.
-static void local_parts(const struct tool_settings *settings, time_t seconds, struct tm *ret_parts)
+static long offset_of(const struct tool_settings *settings, time_t seconds)
 {
-    if (!settings->zoned) {
-        localtime_r(&seconds, ret_parts);
-        return;
-    }
-    time_t local = (time_t)zone_local(&settings->zone, seconds);
-    gmtime_r(&local, ret_parts);
-    ret_parts->tm_gmtoff = zone_offset(&settings->zone, seconds);
+    struct tm parts;
+    if (settings->zoned)
+        return zone_offset(&settings->zone, seconds);
+    localtime_r(&seconds, &parts);
+    return parts.tm_gmtoff;
+}
+
+static const char *day_name(int64_t seconds)
+{
+    return zone_weekday_name(zone_weekday(seconds / DAY_S));
 }
 
 static int start(const struct tool_env *env, const struct tool_call *call, struct tool_run *run,
                  struct buf *out, struct error *err)
 {
     int64_t now_ms = clock_wall_ms(env->clock);
-    time_t seconds = (time_t)(now_ms / 1000);
-    char utc[CLOCK_TEXT_SIZE], day[16], local[LOCAL_MAX];
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    strftime(day, sizeof day, "%A", &parts);
-    buf_printf(out, "%s (%s, UTC)", clock_format_utc(now_ms, utc), day);
-    local_parts(&env->settings, seconds, &parts);
-    if (parts.tm_gmtoff != 0 && strftime(local, sizeof local, "%A %Y-%m-%d %H:%M:%S %z", &parts))
-        buf_printf(out, "; local: %s", local);
+    char text[CLOCK_TEXT_SIZE];
+    long offset = offset_of(&env->settings, (time_t)(now_ms / 1000));
+    int64_t local_ms = now_ms + offset * 1000, minutes = (offset < 0 ? -offset : offset) / 60;
+    buf_printf(out, "%s (%s, UTC)", clock_format_utc(now_ms, text), day_name(now_ms / 1000));
+    clock_format_utc(local_ms, text);
+    if (offset != 0)
+        buf_printf(out, "; local: %s %.10s %.8s %c%02d%02d", day_name(local_ms / 1000), text,
+                   text + sizeof "2026-11-21", offset < 0 ? '-' : '+', (int)(minutes / 60),
+                   (int)(minutes % 60));
     return TOOL_ENDED;
 }
 

@@ -120,10 +120,9 @@ static int start_find(const struct tool_env *env, const struct tool_call *call,
 
 const struct tool tool_find_tools = {
     .name = "find_tools",
-    .description = "More tools than are listed here: finds them and their parameters.",
+    .description = "Finds more tools and their parameters.",
     .parameters = "{\"type\":\"object\",\"properties\":{"
-                  "\"query\":{\"type\":\"string\",\"description\":\"Words of what it should do; "
-                  "none: names of all\"}}}",
+                  "\"query\":{\"type\":\"string\",\"description\":\"For what; none: all names\"}}}",
     .flags = TOOL_READS | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .start = start_find,
 };
@@ -140,10 +139,10 @@ static int start_call(const struct tool_env *env, const struct tool_call *call,
 
 const struct tool tool_call_tool = {
     .name = tool_call_tool_name,
-    .description = "Calls a tool that find_tools has shown.",
+    .description = "Calls a found tool.",
     .parameters = "{\"type\":\"object\",\"properties\":{"
                   "\"name\":{\"type\":\"string\",\"description\":\"Its name\"},"
-                  "\"arguments\":{\"type\":\"object\",\"description\":\"As its parameters say\"}},"
+                  "\"arguments\":{\"type\":\"object\",\"description\":\"Its parameters\"}},"
                   "\"required\":[\"name\"]}",
     .flags = TOOL_REPEATABLE | TOOL_UNATTENDED,
     .start = start_call,

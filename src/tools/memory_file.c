@@ -8,6 +8,8 @@
  * Two calls of one reply run side by side, in two processes, hence the lock on the directory. Files
  * are replaced, so a lock on one of them would be a lock on what is no longer there.
  */
+#include "tools/memory_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -454,19 +456,32 @@ static int work(int directory_fd, struct json_value arguments, struct buf *out, 
     return r < 0 ? r : edit_file(directory_fd, &edit, out, err);
 }
 
+int memory_file_forget(const char *home, bool user, struct span entry, size_t limit,
+                       struct buf *out, struct error *err)
+{
+    struct change change = {.action = REMOVE, .where = entry};
+    const struct edit edit = {user, limit, &change, 1};
+    CLEANUP(mem_cleanup) char *path = mem_printf("%s/memories", home);
+    FD_AUTO locked = -1;
+    FD_AUTO directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return error_errno(err, errno, "cannot open %s", path);
+    int r = lock(directory, &locked, err);
+    return r < 0 ? r : edit_file(directory, &edit, out, err);
+}
+
 const struct tool tool_memory = {
     .name = "memory",
-    .description = "Edit the few lines that every later prompt shows you: \"memory\" are your "
-                   "notes, \"user\" is who the user is. For details use remember.",
+    .description = "Edit lines shown in every later prompt: \"memory\", your notes; \"user\", who "
+                   "the user is.",
     .parameters = // taken as well: operations, several of {action, content, old_text}
     "{\"type\":\"object\",\"properties\":{"
     "\"target\":{\"type\":\"string\",\"enum\":[\"memory\",\"user\"],"
     "\"description\":\"Which list\"},"
     "\"action\":{\"type\":\"string\",\"enum\":[\"add\",\"replace\",\"remove\"],"
     "\"description\":\"What to do\"},"
-    "\"content\":{\"type\":\"string\",\"description\":\"The new entry, short\"},"
-    "\"old_text\":{\"type\":\"string\",\"description\":\"Part of the entry to replace or "
-    "remove\"}},"
+    "\"content\":{\"type\":\"string\",\"description\":\"New entry, short\"},"
+    "\"old_text\":{\"type\":\"string\",\"description\":\"Part of that entry\"}},"
     "\"required\":[\"target\"]}",
     .flags = TOOL_WRITES, // not repeatable: what was replaced or removed is not found again
     .place = TOOL_IN_MEMORIES,

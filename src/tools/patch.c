@@ -165,13 +165,12 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
 
 const struct tool tool_patch = {
     .name = "patch",
-    .description =
-        "Change text files of the workspace, none if a part does not fit. Shows the diff.",
+    .description = "Change text files, all or nothing; shows the diff.",
     .parameters = // taken as well: mode (replace, patch), which the others tell
     "{\"type\":\"object\",\"properties\":{"
-    "\"path\":{\"type\":\"string\",\"description\":\"To replace in\"},"
-    "\"old_string\":{\"type\":\"string\",\"description\":\"Text that is there once\"},"
-    "\"new_string\":{\"type\":\"string\",\"description\":\"Text in its place\"},"
+    "\"path\":{\"type\":\"string\",\"description\":\"File\"},"
+    "\"old_string\":{\"type\":\"string\",\"description\":\"Text found once\"},"
+    "\"new_string\":{\"type\":\"string\",\"description\":\"Text instead\"},"
     "\"replace_all\":{\"type\":\"boolean\",\"description\":\"Every place\"},"
     "\"patch\":{\"type\":\"string\",\"description\":\"Unified diff, or *** Begin Patch, "
     "*** Update|Add|Delete File: PATH\"}}}",

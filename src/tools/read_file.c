@@ -79,11 +79,11 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
 
 const struct tool tool_read_file = {
     .name = "read_file",
-    .description = "Read a text file of the workspace, as LINE|TEXT.",
+    .description = "Read a text file, as LINE|TEXT.",
     .parameters = "{\"type\":\"object\",\"properties\":{"
-                  "\"path\":{\"type\":\"string\",\"description\":\"Relative path\"},"
-                  "\"offset\":{\"type\":\"integer\",\"description\":\"First line, from 1\"},"
-                  "\"limit\":{\"type\":\"integer\",\"description\":\"Number of lines\"}},"
+                  "\"path\":{\"type\":\"string\",\"description\":\"File\"},"
+                  "\"offset\":{\"type\":\"integer\",\"description\":\"First line\"},"
+                  "\"limit\":{\"type\":\"integer\",\"description\":\"Lines\"}},"
                   "\"required\":[\"path\"]}",
     .flags = TOOL_READS | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .work = work,

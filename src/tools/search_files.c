@@ -397,14 +397,14 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
 
 const struct tool tool_search_files = {
     .name = "search_files",
-    .description = "Search the workspace's text files by line, or find files by name.",
+    .description = "Search text files by line, or files by name.",
     .parameters = // taken as well: offset, and output_mode (content, files_only, count)
     "{\"type\":\"object\",\"properties\":{"
     "\"pattern\":{\"type\":\"string\",\"description\":\"Extended regex; for files: glob\"},"
     "\"target\":{\"type\":\"string\",\"description\":\"content|files\"},"
     "\"path\":{\"type\":\"string\",\"description\":\"Where\"},"
-    "\"file_glob\":{\"type\":\"string\",\"description\":\"Names, as *.md\"},"
-    "\"limit\":{\"type\":\"integer\",\"description\":\"Most results\"},"
+    "\"file_glob\":{\"type\":\"string\",\"description\":\"As *.md\"},"
+    "\"limit\":{\"type\":\"integer\",\"description\":\"At most\"},"
     "\"context\":{\"type\":\"integer\",\"description\":\"Lines around\"}},"
     "\"required\":[\"pattern\"]}",
     .flags = TOOL_READS | TOOL_REPEATABLE | TOOL_UNATTENDED,

@@ -234,6 +234,11 @@ bool shell_has_failed(const struct shell *shell)
     return (shell->result < 0 && !by_signal) || was_not_run(shell);
 }
 
+int shell_exit_code(const struct shell *shell)
+{
+    return shell->killed || was_not_run(shell) ? -1 : shell->result;
+}
+
 static void tell_notes(const struct shell *shell, struct buf *out)
 {
     struct span notes = buf_span(&shell->notes);

@@ -75,3 +75,4 @@ int64_t shell_ms(const struct shell *shell); // how long it has run
 // How it ended, in lines; whether that was not of its own accord.
 void shell_tell_end(const struct shell *shell, struct buf *out);
 bool shell_has_failed(const struct shell *shell);
+int shell_exit_code(const struct shell *shell); // negative: it has none

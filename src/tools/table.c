@@ -7,10 +7,12 @@
 #include "tools/file_prints.h"
 
 static const struct tool *const table[] = {
-    &tool_call_tool,   &tool_clarify, &tool_current_time, &tool_find_tools,   &tool_http_request,
-    &tool_list_files,  &tool_memory,  &tool_patch,        &tool_process_tool, &tool_read_file,
-    &tool_read_result, &tool_recall,  &tool_remember,     &tool_search_files, &tool_session_search,
-    &tool_terminal,    &tool_todo,    &tool_web_extract,  &tool_web_fetch,    &tool_web_search,
+    &tool_call_tool,    &tool_clarify,      &tool_current_time, &tool_find_tools,
+    &tool_http_request, &tool_list_files,   &tool_memory,       &tool_patch,
+    &tool_process_tool, &tool_read_file,    &tool_read_result,  &tool_recall,
+    &tool_remember,     &tool_search_files, &tool_send_file,    &tool_session_search,
+    &tool_skill_manage, &tool_skill_view,   &tool_skills_list,  &tool_terminal,
+    &tool_todo,         &tool_web_extract,  &tool_web_fetch,    &tool_web_search,
     &tool_write_file,
 };
 

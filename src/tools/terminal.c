@@ -86,13 +86,13 @@ static void forget(const struct tool_env *env, int64_t handle)
 
 const struct tool tool_terminal = {
     .name = "terminal",
-    .description = "Run a command in a new sh in the workspace, without network.",
+    .description = "Run a command in a new sh; no network.",
     .parameters = // taken as well: workdir, in the place of a cd
     "{\"type\":\"object\",\"properties\":{"
     "\"command\":{\"type\":\"string\",\"description\":\"What to run\"},"
     "\"timeout\":{\"type\":\"integer\",\"description\":\"Seconds, to 600\"},"
-    "\"background\":{\"type\":\"boolean\",\"description\":\"Do not wait; see the tool"
-    " process\"}},\"required\":[\"command\"]}",
+    "\"background\":{\"type\":\"boolean\",\"description\":\"Do not wait; see process\"}},"
+    "\"required\":[\"command\"]}",
     .flags = TOOL_WRITES | TOOL_KEEPS | TOOL_UNATTENDED,
     .start = start,
     .forget = forget,

@@ -10,6 +10,7 @@ struct http_client;
 struct loop;
 struct processes;
 struct shells;
+struct skills;
 struct store;
 struct web_config;
 
@@ -25,6 +26,7 @@ struct tool_settings {
     int64_t memory_characters, user_characters; // limits of the memory files; 0: switched off
     bool zoned;                                 // people here live by the clock of `zone`
     struct zone zone;
+    bool skills_ask;              // before a skill is written
     const struct web_config *web; // until the next; NULL: all as by default
 };
 
@@ -39,6 +41,8 @@ struct tool_env { // borrowed; what the tools may use
     struct processes *processes;
     const char *workspace;         // where most tools work; NULL: nowhere
     const char *memories;          // the home's memories/; NULL: there is none
+    const char *skills_home;       // the home's skills/; NULL: there is none
+    struct skills *skills;         // those and others; NULL: none
     const char *results;           // the home's results/; NULL: there is none
     struct shells *shells;         // NULL: no commands are run
     struct background *background; // of these
@@ -54,6 +58,7 @@ struct tool_env { // borrowed; what the tools may use
 enum tool_place {
     TOOL_IN_WORKSPACE,
     TOOL_IN_MEMORIES,
+    TOOL_IN_SKILLS,
     TOOL_IN_RESULTS
 }; // where a working tool works
 

@@ -68,6 +68,7 @@ int tool_process_start(const struct tool_env *env, const struct tool *tool, uint
 {
     const char *const places[] = {[TOOL_IN_WORKSPACE] = env->workspace,
                                   [TOOL_IN_MEMORIES] = env->memories,
+                                  [TOOL_IN_SKILLS] = env->skills_home,
                                   [TOOL_IN_RESULTS] = env->results};
     const char *directory = places[tool->place];
     if (!directory)

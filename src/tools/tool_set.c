@@ -98,6 +98,15 @@ struct tool_set *tool_set_select(struct tool_set *from, unsigned flags, const ch
     return tool_set_ref(from);
 }
 
+struct tool_set *tool_set_without(struct tool_set *from, const char *names)
+{
+    struct tool_set *set = tool_set_create();
+    for (size_t i = 0; i < from->count; i++)
+        if (!is_among(names, from->tools[i].name))
+            add(set, &from->tools[i]);
+    return set;
+}
+
 static bool is_name(const char *name)
 {
     static const char allowed[] =

@@ -36,6 +36,7 @@ const struct tool_set_entry *tool_set_find(const struct tool_set *set, const cha
 // Those with all of these flags, and of these names, with blanks between them (NULL: of any); where
 // that is all of them it is another reference.
 struct tool_set *tool_set_select(struct tool_set *from, unsigned flags, const char *names);
+struct tool_set *tool_set_without(struct tool_set *from, const char *names); // all but these
 
 // Those of another set, but for one source's (0: all).
 void tool_set_add_others(struct tool_set *set, const struct tool_set *from, tool_source_id but);

@@ -24,6 +24,10 @@ struct toolbox {
     tool_run_id last_run;
     struct tool_set *set;      // of all members
     struct redactor *redactor; // of what results must not show
+    void (*on_change)(void *context);
+    void *watcher;
+    toolbox_answer_fn *answer; // instead of the tools; NULL: they run
+    void *answer_context;
 };
 
 struct toolbox *toolbox_create(const struct tool_env *env)
@@ -55,10 +59,24 @@ bool toolbox_mask(const struct toolbox *toolbox, struct span text, struct buf *o
     return redact(toolbox->redactor, text, out);
 }
 
+void toolbox_answer_with(struct toolbox *toolbox, toolbox_answer_fn *answer, void *context)
+{
+    toolbox->answer = answer;
+    toolbox->answer_context = context;
+}
+
 static void use_set(struct toolbox *toolbox, struct tool_set *set)
 {
     tool_set_unref(toolbox->set);
     toolbox->set = set;
+    if (toolbox->on_change)
+        toolbox->on_change(toolbox->watcher);
+}
+
+void toolbox_watch(struct toolbox *toolbox, void (*on_change)(void *context), void *context)
+{
+    toolbox->on_change = on_change;
+    toolbox->watcher = context;
 }
 
 // What is configured now is there now: tools of this program come and go as those of sources do.
@@ -196,6 +214,15 @@ bool toolbox_cancel(struct toolbox *toolbox, tool_run_id id)
     return false;
 }
 
+void toolbox_forget(struct toolbox *toolbox, const char *work)
+{
+    list_for_each(link, &toolbox->members) {
+        struct tool_source *source = list_entry(link, struct member, link)->source;
+        if (source->ops->forget)
+            source->ops->forget(source, work);
+    }
+}
+
 static int refuse_unknown(const struct tool_set *set, const char *name, struct error *err)
 {
     const char *names[TOOL_SET_MAX];
@@ -265,7 +292,12 @@ tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
     struct tool_target target;
     tool_target_find(set, name, arguments, &target);
     struct tool_call call = {.context = on_behalf, .set = set, .text = target.arguments};
-    int r = target.entry ? begin(toolbox, run, target.entry, &call, &out, &err)
+    int r = toolbox->answer
+                ? toolbox->answer(toolbox->answer_context, target.entry ? target.entry->name : NULL,
+                                  name, arguments, &out)
+                : 0;
+    if (r == 0)
+        r = target.entry ? begin(toolbox, run, target.entry, &call, &out, &err)
                          : refuse_unknown(set, *target.missing ? target.missing : name, &err);
     if (r == 0 && run->loop && on_behalf->deadline_ms)
         run->deadline = loop_timer_at(run->loop, on_behalf->deadline_ms, on_deadline, run);

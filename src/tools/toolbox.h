@@ -39,6 +39,15 @@ int toolbox_refresh_source(struct toolbox *toolbox, tool_source_id id, struct er
 // the source's own functions.
 void toolbox_remove_source(struct toolbox *toolbox, tool_source_id id);
 
+// One at a time: called inside of what changes toolbox_tools(). NULL: nobody.
+void toolbox_watch(struct toolbox *toolbox, void (*on_change)(void *context), void *context);
+
+// From now on this answers calls instead of their tools, which then have no effect: TOOL_ENDED, or
+// 0 for one that is run. `tool` is what a call means, NULL when there is no such tool.
+typedef int toolbox_answer_fn(void *context, const char *tool, const char *name,
+                              struct span arguments, struct buf *out);
+void toolbox_answer_with(struct toolbox *toolbox, toolbox_answer_fn *answer, void *context);
+
 // What there is now; borrowed until a source comes or goes, unless a reference is taken.
 struct tool_set *toolbox_tools(const struct toolbox *toolbox);
 
@@ -48,3 +57,5 @@ tool_run_id toolbox_run(struct toolbox *toolbox, const struct tool_set *set,
                         struct span arguments, tool_end_fn *on_end, void *context);
 // No callback comes after this. Had it begun, so that it may have had an effect?
 bool toolbox_cancel(struct toolbox *toolbox, tool_run_id id);
+// The turn, or all turns of the session, end without their calls that asked something.
+void toolbox_forget(struct toolbox *toolbox, const char *work);

@@ -277,7 +277,7 @@ const struct tool tool_web_fetch = {
     .description = "Read a web page as text.",
     .parameters = // taken as well: urls, and char_limit, of which a text that is cut tells
     "{\"type\":\"object\",\"properties\":{"
-    "\"url\":{\"type\":\"string\",\"description\":\"http or https\"}},"
+    "\"url\":{\"type\":\"string\",\"description\":\"http(s)\"}},"
     "\"required\":[\"url\"]}",
     .flags = TOOL_NETWORK | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .start = start,

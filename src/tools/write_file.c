@@ -27,10 +27,10 @@ static int work(int workspace_fd, struct json_value arguments, struct buf *out, 
 
 const struct tool tool_write_file = {
     .name = "write_file",
-    .description = "Write a whole text file of the workspace; directories are made.",
+    .description = "Write a whole text file; makes directories.",
     .parameters = "{\"type\":\"object\",\"properties\":{"
-                  "\"path\":{\"type\":\"string\",\"description\":\"Relative path\"},"
-                  "\"content\":{\"type\":\"string\",\"description\":\"The whole text\"}},"
+                  "\"path\":{\"type\":\"string\",\"description\":\"File\"},"
+                  "\"content\":{\"type\":\"string\",\"description\":\"Its text\"}},"
                   "\"required\":[\"path\",\"content\"]}",
     .flags = TOOL_WRITES | TOOL_REPEATABLE | TOOL_UNATTENDED,
     .work = work,

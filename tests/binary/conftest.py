@@ -45,6 +45,12 @@ def built(request):
 
 
 @pytest.fixture(scope="session")
+def native():
+    """Of this machine, where the kernel has what user-mode qemu does not know (openat2)."""
+    return Built(HOST)
+
+
+@pytest.fixture(scope="session")
 def bars():
     with open(HERE / "bars.toml", "rb") as file:
         return tomllib.load(file)

@@ -10,6 +10,7 @@ import tempfile
 import pytest
 
 import harness
+import skills_home
 from openai_upstream import Upstream
 from ports import HOST, free_port
 
@@ -96,6 +97,13 @@ def test_ten_servers_of_tools_add_nothing(built, request_body):
         server.wait()
     assert json.loads(with_servers) == json.loads(request_body)
     assert len(with_servers) == len(request_body)
+
+
+def test_an_index_of_skills_stays_below_the_bar(native, bars):
+    """With 73 skills in it, as hermes-agent leaves a home."""
+    body = sent(native, lambda user: skills_home.fill(user.put))
+    assert b"Skills, by category" in body
+    assert len(body) - len(QUESTION) <= bars["hi"]["most"]
 
 
 def undescribed(schema, path):

@@ -32,8 +32,15 @@ class Talk:
 
     def ask(self, text, more=1, seconds=15):
         """The text of the answer."""
-        self.count += more
         self.api.user_says(OWNER, text)
+        return self.answer(more, seconds)
+
+    def press(self, message, label):
+        self.api.user_presses(message, label)
+        return self.answer(1, 15)
+
+    def answer(self, more, seconds):
+        self.count += more
         self.api.wait_messages(OWNER, self.count, seconds)
         self.api.wait_quiet(0.4)
         found = self.api.texts(OWNER)

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["chat", "run", "status", "log", "sessions", "context", "pairing", "config", "doctor",
-            "sandbox", "version", "help", "completion"]
+COMMANDS = ["chat", "run", "status", "log", "sessions", "context", "pairing", "import", "config",
+            "doctor", "sandbox", "version", "help", "completion"]
 WORDS = {"sessions": {"list", "show", "export", "delete"}, "gateway": {"run", "status"},
          "pairing": {"list", "approve", "revoke", "clear-pending"},
          "completion": {"bash", "zsh", "fish"}, "help": {"gateway", "status"}}

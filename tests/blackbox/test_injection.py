@@ -94,7 +94,7 @@ def test_a_question_over_restarts(met, hermes, api, service):
     assert len([r for r in met.web.requests if "x-query" in r.path]) == 1
 
 
-@pytest.mark.parametrize("origin,mode", [("cron", ", cron_mode: approve"),
+@pytest.mark.parametrize("origin,mode", [("background", ", cron_mode: approve"),
                                          ("api", ", api_mode: approve")])
 def test_nobody_watches(met, hermes, up, api, service, origin, mode):
     """A turn becomes one that nobody watches while its page is on the way."""

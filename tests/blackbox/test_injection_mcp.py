@@ -123,8 +123,8 @@ def test_what_a_result_orders_is_asked(servers, up, terminal, way, mode):
             assert asked and f"x-{one}" in asked and payload(one) in asked, (one, asked)
             assert "tainted by mcp__evil__page" in asked
             opened.ready().say("y" if one == exits[-1] else "n")
-        opened.ready()
-    assert comes_true(world.arrived), opened.screen
+        # Within the conversation: it ends with its terminal.
+        assert comes_true(world.arrived), opened.screen
     assert sorted(world.arrived()) == [exits[-1]]
 
 

@@ -10,6 +10,7 @@ beginning of one, and then the log says that it could not be known.
 A second matrix has a call that waits for approval, whose button is pressed as soon as it is there.
 A third walks through such questions for each way in which one ends, and reads in the database that
 each has one outcome, which is the one that was chosen: approved, denied, one of each, stopped.
+A fourth has an MCP server that asks something in the middle of a call.
 
 Restarts count as well: some cases are killed a second time, while they pick up the pieces.
 """
@@ -17,22 +18,17 @@ Restarts count as well: some cases are killed a second time, while they pick up 
 import concurrent.futures
 import json
 import os
-import pathlib
-import sys
-import time
 
 import pytest
 
 import depth
 import telegram_models  # noqa: F401  registers its scenarios
-from harness import Hermes, directory
-from openai_upstream import Upstream
-from service import Service
-from telegram_api import TelegramApi
+from harness import Hermes
+from kill_case import KillCase
+from mcp_fakes import Servers, listed, tool
 
 pytestmark = pytest.mark.release
 
-KILLER = pathlib.Path(__file__).with_name("killer.py")
 CHAT = 42
 WORKERS = int(os.environ.get("HERMES_KILL_WORKERS") or 8)
 # Every n up to here; a conversation takes some hundred. At full depth all of them; else every
@@ -42,8 +38,6 @@ LIMIT, STEP, STEP_SANITIZED, STEP_OF_A_CHECK = 600, 6, 23, 150
 # Of the moments at which a second kill falls into the recovery, every AGAIN_STEP-th: at full depth,
 # too.
 AGAIN_STEP = 29
-QUIET = 0.3  # seconds
-PATIENCE = 40  # seconds for one case
 QUESTIONS = [
     'first\ncall remember {"content": "fact one"}\ncall current_time {}',
     "second, slowly",
@@ -54,73 +48,27 @@ CONFIG = """streaming:
 """
 
 
-class Case:
-    """One home, killed at one moment (or two), and what must hold of it afterwards."""
+class Case(KillCase):
+    """A conversation, and what must hold of it afterwards."""
 
+    chat = CHAT
     questions = QUESTIONS
     environment = {}
 
-    def __init__(self, binary, moments):
-        self.binary, self.moments, self.counts = binary, moments, []
-
-    def run(self):
-        """Why it failed, or None."""
-        with directory("hermes-kill-") as path, TelegramApi() as api, Upstream() as up:
-            self.api, self.hermes = api, Hermes(self.binary, path)
-            self.hermes.use_telegram(api).use(up, "chain")
-            self.hermes.environment["ASAN_OPTIONS"] += ":detect_leaks=0"  # not under a tracer
-            self.hermes.environment.update(self.environment)
-            self.hermes.put("config.yaml", CONFIG)
-            api.chats.pace = None
-            for question in self.questions:
-                api.user_says(CHAT, question)
-            try:
-                self._lives(path)
-                self._holds()
-                self.hermes.finish()
-            except AssertionError as problem:
-                return f"killed after {self.moments}: {problem}"
-            finally:
-                for process in self.hermes.processes:
-                    process.kill()
-        return None
-
-    def _lives(self, path):
-        for moment in self.moments:
-            report = path / "report"
-            report.unlink(missing_ok=True)
-            killed = Service(self.hermes, wrapper=[sys.executable, str(KILLER), str(moment),
-                                                   str(report), "--"])
-            killed.start(wait=False)
-            self._until(lambda: not killed.running or self._answered())
-            if killed.running:
-                time.sleep(QUIET)
-                killed.process.signal(15)
-            until = time.monotonic() + 20
-            while killed.running and time.monotonic() < until:
-                time.sleep(0.01)
-            killed.kill()
-            self.counts.append(int((report.read_text().split() or [0])[0])
-                               if report.exists() else 0)
-        last = Service(self.hermes)
-        last.start()
-        self._until(self._answered)
-        time.sleep(QUIET)
-        last.stop()
-        self.last = last
-
-    def _until(self, condition):
-        until = time.monotonic() + PATIENCE
-        while not condition():
-            assert time.monotonic() < until, \
-                f"{self.api.texts(CHAT)} after {PATIENCE} s; {self.api.story()}; " \
-                f"{[p.err[-1000:] for p in self.hermes.processes]}"
-            time.sleep(0.01)
+    def _prepare(self, path, up):
+        self.hermes = Hermes(self.binary, path)
+        self.hermes.use_telegram(self.api).use(up, "chain")
+        self.hermes.environment["ASAN_OPTIONS"] += ":detect_leaks=0"  # not under a tracer
+        self.hermes.environment.update(self.environment)
+        self.hermes.put("config.yaml", CONFIG)
+        self.api.chats.pace = None
+        for question in self.questions:
+            self.api.user_says(CHAT, question)
 
     def _titles(self):
         return [question.split("\n")[0] for question in self.questions]
 
-    def _answered(self):
+    def _is_over(self):
         texts = self.api.texts(CHAT)
         return all(any(f"done with {title}" in text for text in texts) for title in self._titles())
 
@@ -169,13 +117,13 @@ class WaitingCase(Case):
         self.pressed = set()
         return super().run()
 
-    def _answered(self):
+    def _is_over(self):
         for message in self.api.messages(CHAT):
             if "/approve" in message.text and message.keyboard \
                     and message.id not in self.pressed:
                 self.pressed.add(message.id)
                 self.api.user_presses(message, "✅ Approve")
-        return super()._answered()
+        return super()._is_over()
 
     def _answers(self):
         """But for the questions, and for what became of each press."""
@@ -195,13 +143,13 @@ class OutcomeCase(WaitingCase):
         self.questions = ["\n".join(["first", *(
             f'call remember {{"content": "{fact}"}}' for fact in self.calls)]), "second"]
 
-    def _answered(self):
+    def _is_over(self):
         for message in self.api.messages(CHAT):
             fact = next((f for f in self.calls if f in message.text), None)
             if fact and message.keyboard and message.id not in self.pressed:
                 self.pressed.add(message.id)
                 self._answer(message, self.calls[fact])
-        return Case._answered(self)
+        return Case._is_over(self)
 
     def _answer(self, message, outcome):
         self.api.user_presses(message, "✅ Approve" if outcome == "approved" else "❌ Deny")
@@ -256,6 +204,35 @@ class StoppedCase(OutcomeCase):
         return [text for text in super()._answers() if text != "Stopped."]
 
 
+class RunningCase(WaitingCase):
+    """The first message's call asks in its middle, and its server keeps nothing over a kill."""
+
+    questions = ["first\n" + tool("asknote", asks=[
+        {"message": "Sure?", "requestedSchema": {"type": "object", "properties": {}}}]), "second"]
+    environment = {}
+
+    def _lives(self, path):
+        servers = Servers(self.hermes).use("legacy", others=CONFIG)
+        listed(self.hermes)  # so that its tools are known from the beginning
+        super()._lives(path)
+        self.asked = sum(line.startswith("ask ") for line in servers.calls)
+
+    def _is_over(self):
+        for message in self.api.messages(CHAT):
+            if "Sure?" in message.text and message.keyboard and message.id not in self.pressed:
+                self.pressed.add(message.id)
+                self.api.user_presses(message, "Yes")
+        return Case._is_over(self)
+
+    def _answers(self):
+        return [text for text in super()._answers()
+                if not any(word in text for word in ("Sure?", "Answered", "Nothing is asked"))]
+
+    def _database_holds(self):
+        super()._database_holds()
+        assert self.asked <= 1, "what may not be repeated was called again"
+
+
 def matrix(binary, cases, kind=Case):
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         problems = [p for p in pool.map(lambda moments: kind(binary, moments).run(), cases) if p]
@@ -294,6 +271,12 @@ def test_killed_around_a_question(binary):
     whole = WaitingCase(binary, [0])
     assert whole.run() is None
     matrix(binary, [[n] for n in moments(binary, whole.counts[0])], WaitingCase)
+
+
+def test_killed_around_a_question_of_a_server(binary):
+    whole = RunningCase(binary, [0])
+    assert whole.run() is None and whole.pressed and whole.asked == 1
+    matrix(binary, [[n] for n in moments(binary, whole.counts[0])], RunningCase)
 
 
 @pytest.mark.debug_build

@@ -19,7 +19,7 @@ SECRETS = {"OPENROUTER_API_KEY": "planted-router-key", "MY_PASSWORD": "planted-p
 def test_a_server_is_listed_and_called(hermes, servers, words):
     servers.use(*words.split())
     server, = listed(hermes)
-    assert server["state"] == "ready" and server["tools"] == 14
+    assert server["state"] == "ready" and server["tools"] == 16
     assert server["quarantined"] == 1
     assert server["era"] == ("modern" if "modern" in words else "legacy")
     said = hermes.run("mcp", "call", "fake", "echo", '{"text": "Zürich"}').ok()

@@ -291,6 +291,17 @@ def test_a_token_is_renewed_before_it_ends(hermes, up, fake, running):
     assert not refused and fake.count("refresh_token") >= 2 and not fake.count("stolen")
 
 
+def test_a_server_that_shows_its_token(hermes, up, fake, running):
+    fake.lifetime = 2
+    log_in(hermes)
+    for _ in range(3):  # also one that was got since
+        hermes.chat(tool("echo", text="headers")).ok()
+        assert "authorization: bearer [redacted]" in last_result(up).lower()
+        assert not [secret for secret in fake.secrets if secret in last_result(up)]
+        comes_true(lambda: False, seconds=1.2)
+    assert fake.count("refresh_token")
+
+
 @pytest.mark.parametrize("rotates", [True, False])
 def test_a_refused_call_is_done_once(hermes, up, fake, running, rotates):
     fake.rotates = rotates

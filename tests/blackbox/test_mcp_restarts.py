@@ -5,14 +5,10 @@ import json
 import os
 import pathlib
 import signal
-import socket
-import subprocess
-import sys
 
 import pytest
-from harness import as_test_user, comes_true
-from ports import HOST, free_port
-from mcp_fakes import SERVER, Servers, tool, wait_ready
+from harness import comes_true
+from mcp_fakes import SERVER, Remote, Servers, tool, wait_ready
 
 RESTARTS = 50
 
@@ -33,30 +29,6 @@ def pids(servers):
         if str(SERVER).encode() in words and str(servers.state).encode() in words:
             found.append(int(path.parent.name))
     return found
-
-
-class Remote:
-    """The fake server at a port."""
-
-    def __init__(self, servers, words):
-        self.port = free_port()
-        self.argv = [sys.executable, str(SERVER.parent / "mcp_http.py"), str(self.port), "--state",
-                     str(servers.state), *words]
-        servers.hermes.put("config.yaml", "model: {default: offline}\napprovals: {mode: off}\n"
-                           f"mcp_servers:\n  fake: {{url: http://{HOST}:{self.port}/mcp}}\n")
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(self.argv, **as_test_user())
-        assert comes_true(self.listens)
-
-    def listens(self):
-        with socket.socket() as sock:
-            return sock.connect_ex((HOST, self.port)) == 0
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def written_once(servers, count):

@@ -4,6 +4,7 @@ through the hermes that runs in the home, and at /mcp of the admin listener."""
 import base64
 import http.client
 import json
+import signal
 import socket
 import threading
 
@@ -11,6 +12,7 @@ import pytest
 
 from harness import comes_true
 from mcp_client import INITIALIZE, Http, Stdio, call, lines, request, text_of
+from mcp_fakes import servers, wait_ready  # noqa: F401  servers is a fixture
 
 KEY = "admin-key-of-the-test"
 
@@ -320,3 +322,42 @@ def test_a_stop_in_the_middle_of_a_question(owned, up):
     running.stop()
     thread.join(20)
     assert done
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_clients_hear_of_other_tools(owned, servers, hermes, modern):  # noqa: F811
+    """A reload that changes nothing is none of their affair; a source that goes is."""
+    servers.use()
+    config = (hermes.home / "config.yaml").read_text().replace("model: {default: offline}\n", "")
+    serve = "mcp: {serve: {tools: [ask, mcp__fake__echo]}}\n"
+    running, _ = owned(config=config + serve)
+    wait_ready(hermes)
+    client = Stdio(hermes)
+    if modern:
+        client.send(request(1, "subscriptions/listen", notifications={"toolsListChanged": True}))
+    else:
+        client.send(request(1, "initialize", modern=False, **INITIALIZE))
+        client.answer(1)
+        client.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def names():
+        client.number += 1
+        client.send(request(client.number, "tools/list", modern=modern))
+        return [t["name"] for t in client.answer(client.number)["result"]["tools"]]
+
+    def reload(running):
+        seen = running.process.err.count(b"was reloaded")
+        running.process.signal(signal.SIGHUP)
+        assert comes_true(lambda: running.process.err.count(b"was reloaded") > seen)
+
+    def told():
+        return client.process.out.count(b"notifications/tools/list_changed")
+    client.number = 1
+    assert names() == ["mcp__fake__echo", "ask"]
+    reload(running)
+    assert told() == 0
+    hermes.put("config.yaml", config[:config.index("mcp_servers")] + serve)
+    reload(running)
+    assert comes_true(lambda: told() == 1), client.process.out
+    assert names() == ["ask"]
+    client.close()

@@ -83,10 +83,26 @@ def test_an_export(hermes, home):
     assert text.count("~~~~") == 2
 
 
+def test_an_export_into_a_file(hermes, home):
+    home()
+    hermes.chat("look").ok()
+    name, file = only_id(hermes), hermes.home / "kept"
+    for form, begins in (("md", b"# look\n"), ("json", b'{"id"'), ("jsonl", b'{"id"')):
+        result = hermes.run("sessions", "export", name, "--format", form, "-o", str(file)).ok()
+        assert result.out == b"" and file.read_bytes().startswith(begins)
+        assert file.stat().st_mode & 0o777 == 0o600
+    before = file.read_bytes()
+    hermes.run("sessions", "export", "ffffffff", "-o", str(file)).failed("no (such )?session")
+    assert file.read_bytes() == before
+    hermes.run("sessions", "export", name, "--format", "pdf").exits(2).sentence("md, json or jsonl")
+    hermes.run("sessions", "export", name, "-o", str(hermes.home / "no" / "file")).failed(
+        "cannot write")
+
+
 def test_usage_and_unknown_ids(hermes, home):
     home()
     hermes.chat("hi").ok()
-    for args, sentence in ((("shoe",), '"shoe" is not one of list, show, export, delete'),
+    for args, sentence in ((("shoe",), '"shoe" is not one of list, show, export, delete, prune'),
                            (("show",), "needs an id"), (("delete",), "needs an id"),
                            (("list", "abc"), "takes no id"), (("show", ""), "needs an id")):
         hermes.run("sessions", *args).exits(2).sentence(sentence)
@@ -255,6 +271,38 @@ def test_what_is_still_owed_is_sent(hermes, up, api, service):
     api.wait_text(OWNER, "ok")
     api.wait_quiet(0.5)
     assert api.texts(OWNER) == ["ok"]
+
+
+# -- those that have ended ------------------------------------------------------------------------
+
+def test_prune(hermes, home):
+    """Nobody goes on with what was said to one `hermes chat`."""
+    home()
+    for number in range(23):
+        hermes.chat(f"n{number}").ok()
+    hermes.run("sessions", "prune", "--older-than", "0").failed("no terminal", "--yes")
+    assert "\n0 were deleted" in hermes.run("sessions", "prune", "--yes").ok().text
+    assert len(sessions(hermes)) == 23
+    ended = hermes.run("sessions", "prune", "--older-than", "0", "--yes").ok().text
+    assert ended.startswith("23 sessions have ended") and ended.endswith("\n23 were deleted.\n")
+    assert sessions(hermes) == []
+    hermes.chat("one more").ok()
+    for days in ("-1", "x", "", "1/2", "99999999999999999999"):
+        hermes.run("sessions", "prune", f"--older-than={days}", "--yes").failed("number of days")
+    assert len(sessions(hermes)) == 1
+
+
+def test_prune_asks(hermes, up, terminal):
+    hermes.use(up, "echo")
+    hermes.chat("first").ok()
+    hermes.chat("second").ok()
+    for reply, left_over in (("\r", 2), ("y\r", 0)):
+        with terminal("sessions", "prune", "--older-than", "0") as screen:
+            screen.expect("Delete them").string
+            assert "2 sessions have ended" in screen.screen
+            screen.send(reply)
+            assert screen.ends() == 0
+        assert len(sessions(hermes)) == left_over
 
 
 # -- nothing is left ------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ is. Languages of blocks: `sh` (commands), `console` (commands with their output,
 whole configuration without a finding; `yaml wrong` is one for the console block below it), `ini`,
 `dockerfile`, `mermaid` (a figure). A block whose language is followed by `running`, `telegram` or
 `terminal` belongs to test_running.py, by `routed` to test_routed.py, by `mcp` to test_mcp.py, by
-`compose` to test_compose.py, and by `make`, `node` or `kubernetes` to test_kubernetes.py.
+`compose` to test_compose.py, by `api` to test_agent_api.py, and by `make`, `node` or `kubernetes`
+to test_kubernetes.py.
 """
 
 import itertools
@@ -19,6 +20,7 @@ from harness import ROOT
 from openai_upstream import Upstream
 from troubles import CASES, told
 import cluster_commands
+import hermes_agent_home
 import service_troubles  # noqa: F401  adds its cases
 from user import blocks, commands, documents, normal, prose
 
@@ -121,7 +123,7 @@ REAL_SERVERS = re.compile(r"https?://(127\.0\.0\.1:(11434|8080|4000)/v1|api\.dee
 
 COMMAND_BLOCKS = [block for path in DOCUMENTS for block in blocks(path)
                   if block.language in ("sh", "console", "bash")
-                  and not {"running", "routed", "mcp"} & set(block.words)]
+                  and not {"running", "routed", "mcp", "api"} & set(block.words)]
 
 
 def not_run(command):
@@ -153,6 +155,8 @@ def surroundings(block, upstream):
 def test_commands_work(reader, any_model, block):
     if block.before and block.before.words == ["wrong"]:
         reader.put("config.yaml", block.before.text)
+    if "hermes import" in block.text:
+        hermes_agent_home.make(reader)
     with Upstream(api_key=None) as upstream:
         text = REAL_SERVERS.sub(upstream.base_url, "\n".join(to_run(block)))
         status, shown = reader.script(surroundings(block, upstream) + text)
@@ -218,7 +222,7 @@ SECRETS = {name: f"sk-{name.lower()}-0123456789" for name in (
     "MY_API_KEY", "MY_PROXY_KEY", "OPENROUTER_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY",
     "DEEPSEEK_API_KEY", "GROQ_API_KEY", "LM_STUDIO_API_KEY", "HOSTED_VLLM_API_KEY",
     "LITELLM_PROXY_API_KEY", "LITELLM_MASTER_KEY", "HERMES_ADMIN_KEY", "TAVILY_API_KEY",
-    "WIKI_TOKEN")}
+    "API_SERVER_KEY", "WIKI_TOKEN", "VOICE_TOOLS_OPENAI_KEY")}
 SECRETS["TELEGRAM_BOT_TOKEN"] = "123456789:AAexampleexampleexampleexample"
 
 

@@ -2,6 +2,8 @@
 """The server of mcp_stdio.py over Streamable HTTP: `mcp_http.py PORT --state DIR [modern]`.
 
 A legacy one has sessions, knows none but its own, and answers with 404 what belongs to another.
+`header.json` in the directory is [NAME, COUNT]: the next COUNT calls are refused (-32020), and
+where it is negative all that have no header Mcp-Param-NAME. The tool "raw" shows headers as well.
 """
 
 import http.server
@@ -29,6 +31,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def mismatches(self):
+        path = mcp_stdio.STATE / "header.json"
+        if not path.exists():
+            return False
+        name, count = json.loads(path.read_text())
+        wrong = count and (count > 0 or not self.headers.get("Mcp-Param-" + name))
+        if wrong and count > 0:
+            path.write_text(json.dumps([name, count - 1]))
+        if wrong:
+            with open(mcp_stdio.STATE / "calls.log", "a") as log:
+                log.write("mismatch\n")
+        return wrong
+
     def do_POST(self):
         line = self.rfile.read(int(self.headers["Content-Length"])).decode()
         message = json.loads(line)
@@ -37,10 +52,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.reply(400, {"id": None, "error": {"code": -32000, "message": "not initialized"}})
         elif SESSION and method != "initialize" and given != SESSION:
             self.reply(404, {"id": None, "error": {"code": -32001, "message": "no such session"}})
+        elif method == "tools/call" and self.mismatches():
+            self.reply(400, {"id": message["id"], "error": {
+                "code": -32020, "message": "Header mismatch"}})
         elif "id" not in message:
             self.reply(202)
         else:
-            answer = mcp_stdio.answer(message, line)
+            answer = mcp_stdio.answer(message, f"{self.headers}{line}")
             session = {"Mcp_Session_Id": SESSION} if method == "initialize" else {}
             self.reply(200, {"id": message["id"], **answer}, **session)
 

@@ -205,9 +205,10 @@ class Protected:
         elif "id" not in message:
             answer(request, 202, None)
         else:
-            answer(request, 200, {"jsonrpc": "2.0", "id": message["id"], **self.result(message)})
+            answer(request, 200, {"jsonrpc": "2.0", "id": message["id"],
+                                  **self.result(message, request.headers)})
 
-    def result(self, message):
+    def result(self, message, headers):
         method, params = message["method"], message.get("params") or {}
         if method == "initialize":
             return {"result": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
@@ -217,6 +218,8 @@ class Protected:
         if method == "tools/call":
             text = params.get("arguments", {}).get("text", "")
             self.calls.append((params["name"], text))
+            if text == "headers":
+                text = str(headers)
             return {"result": {"content": [{"type": "text", "text": text}]}}
         return {"error": {"code": -32601, "message": "Method not found"}}
 

@@ -7,6 +7,8 @@ server/discover and _meta), exits (ends when it is probed), silent (never answer
 its input). `--state DIR` names a directory for what must outlive it: tools.json replaces its tools,
 answer.json is what each call of "page" comes to (the members of the reply besides its id),
 calls.log gets a line for each call, also for one whose argument "dies" ends the server then.
+The tool "ask" asks the person what its argument "asks" says, the params of elicitation/create, one
+after the other, and its result is what they said.
 """
 
 import json
@@ -41,6 +43,9 @@ TOOLS = [
      "inputSchema": {"type": "object"}},
     {"name": "note", "description": "Writes something down",
      "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}},
+    {"name": "ask", "description": "Asks", "annotations": READS, "inputSchema": {"type": "object"}},
+    {"name": "asknote", "description": "Asks, and writes something down",
+     "inputSchema": {"type": "object"}},
     {"name": "change", "description": "Changes the list", "annotations": READS,
      "inputSchema": {"type": "object"}},
     {"name": "read", "description": "Reads a file, or lists a directory", "annotations": READS,
@@ -131,6 +136,34 @@ def call(name, arguments, line):
     return None
 
 
+def ask(params):
+    """What the person said: of a legacy server in a request of its own, else in another round."""
+    asks = params["arguments"]["asks"]
+    if "modern" in WORDS:
+        said = json.loads(params.get("requestState", "[]"))
+        said += [params["inputResponses"]["q"]] if "inputResponses" in params else []
+        if len(said) < len(asks):
+            return {"resultType": "input_required", "requestState": json.dumps(said),
+                    "inputRequests": {"q": {"method": "elicitation/create",
+                                            "params": asks[len(said)]}}}
+        return text(json.dumps(said))
+    said = []
+    for number, one in enumerate(asks):
+        send({"id": f"ask-{number}", "method": "elicitation/create", "params": one})
+        for line in sys.stdin:
+            message = json.loads(line)
+            if message.get("method") == "notifications/cancelled":
+                if STATE:
+                    (STATE / "cancelled").touch()
+                return None
+            if message.get("id") == f"ask-{number}":
+                said.append(message.get("result", message.get("error")))
+                break
+            if "id" in message:
+                send({"id": message["id"], **answer(message, line)})
+    return text(json.dumps(said))
+
+
 def answer(message, line):
     method, params = message.get("method"), message.get("params") or {}
     if method == "server/discover":
@@ -150,6 +183,10 @@ def answer(message, line):
     if method == "tools/call":
         if params["name"] == "page":
             return json.loads((STATE / "answer.json").read_text())
+        if params["name"] in ("ask", "asknote"):
+            call("ask", {}, line)
+            result = ask(params)
+            return result and {"result": result}
         result = call(params["name"], params.get("arguments") or {}, line)
         if result is None:
             return {"error": {"code": -32602, "message": "unknown tool"}}

@@ -50,15 +50,19 @@ class Turn:
 
     # -- what was asked ---------------------------------------------------------------------------
 
+    def spoken(self):
+        """The messages without those that only carry what results of tools have beside a text."""
+        return [m for m in self.body["messages"] if ": not from the user]" not in text_of(m)]
+
     def question(self):
         """The text of the last user message."""
-        users = [m for m in self.body["messages"] if m["role"] == "user"]
+        users = [m for m in self.spoken() if m["role"] == "user"]
         return text_of(users[-1]) if users else ""
 
     def results(self):
         """The tool messages that end the conversation, in order; [] when the user spoke last."""
         found = []
-        for message in reversed(self.body["messages"]):
+        for message in reversed(self.spoken()):
             if message["role"] != "tool":
                 break
             found.insert(0, message)

@@ -196,6 +196,9 @@ class Upstream:
             except OSError:
                 pass
 
+    def before_body(self, conn, headers):
+        """For who wants to break the connection before all of a body has come."""
+
     def _one_request(self, conn, number):
         head = conn.read_head()
         if head is None:
@@ -206,6 +209,9 @@ class Upstream:
             name = name.lower()
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         request = Request(method, path, headers, fields, number, time.monotonic())
+        self.before_body(conn, headers)
+        if conn.sock.fileno() < 0:
+            return False
         request.body = conn.read_body(headers)
         with self._lock:
             self.requests.append(request)

@@ -4,6 +4,7 @@ Each rule is one that some provider behind an OpenAI-compatible door enforces. A
 all of them passes everywhere; a client that fails one fails for some user who cannot tell why.
 """
 
+import base64
 import json
 import re
 
@@ -109,15 +110,43 @@ def text_of(message):
     return content or ""
 
 
+MEDIA = ("image_url", "input_audio")
+SOUNDS = ("wav", "mp3", "ogg", "flac")
+
+
+def check_media(part, where):
+    """Bytes that are what is said of them, as providers find out when they decode an image."""
+    given = part.get(part["type"])
+    require(isinstance(given, dict), f"{where}: no {part['type']}", where)
+    if part["type"] == "image_url":
+        url = re.fullmatch("data:image/(png|jpeg|gif|webp);base64,(.*)", given.get("url", ""), re.S)
+        require(url or given.get("url", "").startswith("https://"), f"{where}: no image", where)
+        kind, data = url.groups() if url else (None, "")
+    else:
+        kind, data = given.get("format"), given.get("data", "")
+        require(kind in SOUNDS, f"{where}: no such format {kind!r}", where)
+    try:
+        decoded = base64.b64decode(data, validate=True)
+    except ValueError as problem:
+        raise Refused(f"{where}: {problem}") from problem
+    begins = {"png": b"\x89PNG", "jpeg": b"\xff\xd8", "gif": b"GIF8", "webp": b"RIFF",
+              "wav": b"RIFF", "ogg": b"OggS", "flac": b"fLaC", "mp3": b""}
+    require(not kind or decoded.startswith(begins[kind]), f"{where}: it is no {kind}", where)
+
+
 def check_content(message, where):
     content = message.get("content")
     if isinstance(content, list):
         require(content, f"{where}.content is an empty array", where)
         for part in content:
-            require(isinstance(part, dict) and part.get("type") in ("text", "image_url"),
+            require(isinstance(part, dict) and part.get("type") in ("text", *MEDIA),
                     f"{where}.content: bad part {part!r}", where)
+            require(part["type"] == "text" or message["role"] == "user",
+                    f"{where}.content: {part['type']} is only allowed in a user's message", where)
             if part["type"] == "text":
                 require(isinstance(part.get("text"), str), f"{where}.content: no text", where)
+            else:
+                check_media(part, f"{where}.content")
     else:
         require(content is None or isinstance(content, str), f"{where}.content has no legal type")
     if message["role"] in ("user", "system", "developer"):

@@ -32,6 +32,8 @@ import tls_files  # noqa: E402
 from http_conn import ClientLeft, Stopped  # noqa: E402
 from openai_upstream import Upstream  # noqa: E402
 from telegram_chats import Chats, Refused  # noqa: E402
+from telegram_files import Files  # noqa: E402
+from telegram_forms import Forms, fields_of, is_form  # noqa: E402
 from telegram_markdown import units  # noqa: E402
 
 TOKEN = "7000000001:AAFakeFakeFakeFakeFakeFakeFakeFake42"
@@ -49,9 +51,14 @@ OPTIONAL = {
     "sendChatAction": {"chat_id", "action", "message_thread_id"},
     "editMessageReplyMarkup": {"chat_id", "message_id", "reply_markup"},
     "answerCallbackQuery": {"callback_query_id", "text", "show_alert"},
+    "getFile": {"file_id"},
+    "setMessageReaction": {"chat_id", "message_id", "reaction", "is_big"},
+    "sendDocument": {"chat_id", "document", "caption", "message_thread_id"},
+    "sendPhoto": {"chat_id", "photo", "caption", "message_thread_id"},
     "setMyCommands": {"commands", "scope", "language_code"},
     "deleteWebhook": {"drop_pending_updates"},
 }
+FILE_FAULTS = {"short", "cut", "page"}
 ACTIONS = {"typing", "upload_photo", "upload_document"}
 
 
@@ -85,7 +92,7 @@ class Call:
         self.conn.answer(status, body)
 
 
-class TelegramApi(Upstream):
+class TelegramApi(Files, Forms, Upstream):
     """The server, in threads of this process. It shares with the other fake what is below HTTP:
     connections, TLS, and the end."""
 
@@ -100,6 +107,7 @@ class TelegramApi(Upstream):
         self.webhook = False
         self.on_call = None  # called with each Call before anything is done about it
         self._faults, self._poll = [], None
+        self.files = {}  # by id
 
     # -- the user's side --------------------------------------------------------------------------
 
@@ -164,7 +172,7 @@ class TelegramApi(Upstream):
 
     def fault(self, method, kind, times=1, nth=None, chat=None, **more):
         """The next `times` calls of the method (or its nth call from now on) go wrong."""
-        if kind not in faults.FAULTS:
+        if kind not in faults.FAULTS and kind not in FILE_FAULTS:
             raise ValueError(f"no such fault: {kind}; there are {', '.join(sorted(faults.FAULTS))}")
         made = faults.Fault(method, kind, times if nth is None else 1, nth, chat, more)
         with self._lock:
@@ -252,7 +260,8 @@ class TelegramApi(Upstream):
         with self._lock:
             calls = self.calls[-most:]
         lines = [f"{c.time - calls[0].time:7.2f} {c.method} "
-                 f"{json.dumps(c.params, ensure_ascii=False)[:150]} -> {c.fault or ''} {c.status} "
+                 f"{json.dumps(c.params, ensure_ascii=False, default=lambda f: f.name)[:150]} -> "
+                 f"{c.fault or ''} {c.status} "
                  f"{c.description or ''}" for c in calls]
         return "calls:\n" + "\n".join(lines)
 
@@ -260,6 +269,10 @@ class TelegramApi(Upstream):
 
     def _answer(self, conn, request):
         path = urllib.parse.urlsplit(request.path)
+        if path.path.startswith(f"/file/bot{self.token}/"):
+            self._handle(Call(self, conn, "download", {
+                "path": urllib.parse.unquote(path.path.split("/", 3)[3])}, time.monotonic()))
+            return
         found, _, method = path.path.removeprefix("/bot").rpartition("/")
         if not path.path.startswith("/bot") or not found:
             self._slip(request, f"no such path: {request.path}")
@@ -271,12 +284,18 @@ class TelegramApi(Upstream):
             return
         call = Call(self, conn, method, self._params(request, path.query), time.monotonic())
         request.json = call.params
+        self._handle(call)
+
+    def _handle(self, call):
         fault = self._note(call)
         try:
             if self.on_call:
                 self.on_call(call)
             if fault:
                 call.fault = fault.kind
+            if call.method == "download" and (not fault or fault.kind in FILE_FAULTS):
+                self._download(call, fault)
+            elif fault:
                 faults.FAULTS[fault.kind](call, fault)
             else:
                 call.answer(*call.process())
@@ -307,6 +326,8 @@ class TelegramApi(Upstream):
             form = urllib.parse.parse_qs(request.body.decode("utf-8"), keep_blank_values=True,
                                          errors="strict")
             params.update({name: values[-1] for name, values in form.items()})
+        elif request.body and is_form(request.headers):
+            params.update(fields_of(request.headers, request.body))
         elif request.body:
             self._slip(request, f"a body of type {kind!r}")
         return {name: self._value(name, value) for name, value in params.items()}
@@ -362,6 +383,10 @@ class TelegramApi(Upstream):
         if call.params.get("action") not in ACTIONS:
             raise Refused(400, "Bad Request: wrong parameter action in request")
         return self.chats.act(self._chat(call.params), call.params["action"])
+
+    def _setMessageReaction(self, call):
+        return self.chats.react(self._chat(call.params), call.params.get("message_id"),
+                                call.params.get("reaction", []))
 
     def _setMyCommands(self, call):
         commands = call.params.get("commands")

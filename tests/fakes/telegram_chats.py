@@ -20,6 +20,9 @@ SENDS_BURST, SENDS_PER_SECOND = 6, 1.0
 EDITS_PER_MINUTE = 20
 
 
+REACTIONS = "👍👎❤🔥👏😁🤔😢🎉👀"  # of those that Telegram knows
+
+
 class Refused(Exception):
     """(code, description) of an {"ok": false}."""
 
@@ -42,6 +45,7 @@ class Message:
     parse_mode: str | None = None
     params: dict = dataclasses.field(default_factory=dict)
     history: list = dataclasses.field(default_factory=list)
+    file: object = None  # of a document or a photo; the text is then its caption
 
     @property
     def edits(self):
@@ -97,6 +101,7 @@ class Chats:
         self.violations = []
         self.pace = "note"  # None: not looked at; "enforce": answered with 429
         self.actions = []  # (time, chat, action)
+        self.reactions = {}  # message: [emoji or ""]
         self.presses = {}  # id: whether it was answered
         self.pending, self.stale = [], []
         self.confirmed = 0  # updates below this were confirmed
@@ -113,7 +118,10 @@ class Chats:
             message = {
                 "message_id": self._message_id() if message_id is None else message_id,
                 "from": self.person(user, name), "chat": self.chat_object(chat, kind, name),
-                "date": int(time.time()) if date is None else date, "text": text, **more}
+                "date": int(time.time()) if date is None else date, **more}
+            if text is not None:
+                message["text"] = text
+            text = text or more.get("caption", "")
             if text.startswith("/") and text[1:2].isalpha():
                 message["entities"] = [{"type": "bot_command", "offset": 0,
                                         "length": units(text.split()[0])}]
@@ -134,7 +142,8 @@ class Chats:
 
     def edited(self, update, text):
         with self.lock:
-            return self._queue({"edited_message": {**update["message"], "text": text,
+            which = "text" if "text" in update["message"] else "caption"
+            return self._queue({"edited_message": {**update["message"], which: text,
                                                    "edit_date": int(time.time())}})
 
     def _queue(self, what, number=None):
@@ -218,6 +227,18 @@ class Chats:
             self.all[chat].append(message)
             return self.as_object(message)
 
+    def send_file(self, chat, kind, upload, caption, params):
+        with self.lock:
+            self._known(chat)
+            if (chat, params.get("message_thread_id")) in self.gone_topics:
+                raise Refused(400, "Bad Request: message thread not found")
+            self._paced("a file", chat, self._send_pace(chat))
+            now = time.monotonic()
+            message = Message(self._message_id(), chat, True, caption, [], now, caption, None,
+                              {**params, "kind": kind}, [(now, caption)], upload)
+            self.all[chat].append(message)
+            return self.as_object(message)
+
     def edit(self, chat, message_id, text, parse_mode=None, entities=None, params=None):
         with self.lock:
             message = self._own(chat, message_id)
@@ -254,6 +275,20 @@ class Chats:
                 raise Refused(400, "Bad Request: query is too old and response timeout expired or "
                                    "query ID is invalid")
             self.presses[press] = True
+            return True
+
+    def react(self, chat, message_id, reaction):
+        """A bot has one reaction at most; `reactions` is what each message has had."""
+        with self.lock:
+            self._known(chat)
+            if not any(m.id == message_id for m in self.all[chat]):
+                raise Refused(400, "Bad Request: message to react not found")
+            if len(reaction) > 1:
+                raise Refused(400, "Bad Request: REACTIONS_TOO_MANY")
+            if any(r["type"] != "emoji" or r["emoji"] not in REACTIONS for r in reaction):
+                raise Refused(400, "Bad Request: REACTION_INVALID")
+            self.reactions.setdefault(message_id, []).append(
+                reaction[0]["emoji"] if reaction else "")
             return True
 
     def act(self, chat, action):

@@ -90,6 +90,12 @@ def bad_request(call, fault):
     call.answer(*error(400, "Bad Request: " + fault.more.get("text", "chat not found")))
 
 
+@fault("413")
+def too_large(call, _fault):
+    """As a proxy in between says it, which has never heard of the Bot API."""
+    call.conn.answer(413, "<html><h1>413 Request Entity Too Large</h1></html>", kind="text/html")
+
+
 @fault("500")
 def internal(call, _fault):
     call.answer(*error(500, "Internal Server Error"))

@@ -84,3 +84,19 @@ def recount(turn):
             if m["role"] in ("user", "assistant")]
     turn.say(wire.Answer(f"{len(told)} messages, the last: {told[-1]}; before: " +
                          (told[-2][:80] if len(told) > 1 else "none")))
+
+
+@scenario("describe")
+def describe(turn):
+    """What an image shows, whatever it is."""
+    turn.say(wire.Answer("A red door, half open."))
+
+
+@scenario("gate-after")
+def gate_after(turn):
+    """The calls that stand in the question; then it waits for the test, and is done."""
+    if not turn.results():
+        turn.say(wire.Answer(calls=turn.scripted_calls()))
+        return
+    turn.conn.wait(600, turn.upstream.release)
+    turn.say(wire.Answer("done"))

@@ -378,6 +378,40 @@ def test_a_fault_can_wait_for_its_turn(api):
     assert [c.fault for c in api.of("sendMessage")] == [None, "500", None]
 
 
+def post_file(api, kind, data, name="a b.bin", **fields):
+    parts = [f'--xyz\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'
+             for key, value in {"chat_id": CHAT, **fields}.items()]
+    parts.append(f'--xyz\r\nContent-Disposition: form-data; name="{kind}"; filename="{name}"\r\n'
+                 "Content-Type: application/octet-stream\r\n\r\n")
+    body = "".join(parts).encode() + data + b"\r\n--xyz--\r\n"
+    return post(api, {"photo": "sendPhoto", "document": "sendDocument"}[kind], data=body,
+                kind="multipart/form-data; boundary=xyz")
+
+
+def test_files_arrive_as_they_are(api):
+    api.user_says(CHAT, "x")
+    data = bytes(range(256)) + b"\r\n--xy\r\n"
+    assert post_file(api, "document", data, caption="ü")[0] == 200
+    message, = api.messages(CHAT)
+    assert (message.file.name, message.file.data, message.text) == ("a b.bin", data, "ü")
+    assert post_file(api, "photo", b"")[1]["description"] == \
+        "Bad Request: file must be non-empty"
+    assert post_file(api, "photo", bytes(10_000_001))[0] == 413
+    assert post_file(api, "photo", b"x", caption="x" * 1025)[0] == 400
+    assert len(api.messages(CHAT)) == 1 and not api.violations
+
+
+def test_a_form_that_is_cut_or_too_large(api):
+    api.user_says(CHAT, "x")
+    api.cut_upload = 10
+    with pytest.raises(OSError):
+        post_file(api, "document", bytes(100_000))
+    api.fault("sendDocument", "413")
+    with pytest.raises(ValueError):
+        post_file(api, "document", b"x")
+    assert not api.messages(CHAT) and post_file(api, "document", b"x")[0] == 200
+
+
 def test_a_fault_of_every_method(api):
     api.fault("*", "502", times=2)
     api.user_says(CHAT, "x")

@@ -77,7 +77,8 @@ def agent(tmp_path):
     no way out."""
     environment = {**dict.fromkeys(shipping.example_names(FILES), 'x'), 'HERMES_MODEL': 'free',
                    'HERMES_HOME': str(tmp_path / 'home'), 'https_proxy': 'http://127.0.0.1:9',
-                   'TELEGRAM_BOT_TOKEN': '', 'HERMES_ALLOW_ROOT_GATEWAY': '1',
+                   'TELEGRAM_BOT_TOKEN': '', 'API_SERVER_KEY': '',
+                   'HERMES_ALLOW_ROOT_GATEWAY': '1',
                    'HERMES_KUBERNETES_MCP': 'false'}
     config, log = tmp_path / 'config.yaml', tmp_path / 'log'
     content = yaml.safe_load(FILES['k8s/config.yaml'])

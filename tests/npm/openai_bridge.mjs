@@ -39,6 +39,13 @@ const operations = {
   completion_stream: (a) => collected(client.completions.create({ ...a.params, stream: true },
     a.options)),
   embedding: (a) => told(client.embeddings.create(a.params, a.options)),
+  response: async (a) => ({ data: await client.responses.create(a.params, a.options) }),
+  response_stream: async (a) => {
+    const stream = client.responses.stream(a.params, a.options);
+    const events = [];
+    for await (const event of stream) events.push(event);
+    return { data: { events, final: await stream.finalResponse() } };
+  },
   models: async () => {
     const found = [];
     for await (const model of client.models.list()) found.push(model);

@@ -1,10 +1,12 @@
 """Servers of the Model Context Protocol that others wrote, as they come from npm: over every
 transport that they have, and with the faults that they really have."""
 
+import base64
 import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -150,12 +152,12 @@ def server(hermes, modules):
 
 # -- server-everything ----------------------------------------------------------------------------
 
-def everything(server, way):
+def everything(server, way, more="", entry=""):
     if way == "stdio":
-        return server.runs(server.node("server-everything", "stdio"))
+        return server.runs(server.node("server-everything", "stdio"), entry + more)
     path = {"sse": "/sse", "streamableHttp": "/mcp"}[way]
     return server.serves(server.node("server-everything", way), path,
-                         "    type: sse\n" if way == "sse" else "")
+                         ("    type: sse\n" if way == "sse" else "") + entry + more)
 
 
 @pytest.mark.parametrize("way", ["stdio", "sse", "streamableHttp"])
@@ -168,7 +170,7 @@ def test_everything(server, service, way):
     wrong = server.call("get-sum", a="two").exits(1).text
     assert "Invalid arguments" in wrong or "Input validation error" in wrong
     image = server.call("get-tiny-image").ok().text
-    assert "[an image, image/png, " in image and len(image) < 500
+    assert re.search(r"\[an image, image/png, \d+ bytes\]", image) and len(image) < 500
     structured = server.call("get-structured-content", location="New York").ok().text
     assert structured.count("temperature") == 1
     linked = server.call("get-resource-links", count=3).ok().text
@@ -176,12 +178,38 @@ def test_everything(server, service, way):
     reference = server.call("get-resource-reference", resourceType="Blob", resourceId=1).ok().text
     assert "[a file, " in reference
     assert "planted" not in server.call("get-env").ok().text
-    slow = server.call("trigger-long-running-operation", duration=1, steps=4).ok().text
-    assert "Long running operation completed" in slow
     large = server.call("gzip-file-as-resource", name="a.gz", outputType="resource",
                         data="data:text/plain;base64,aGVsbG8=").text
     assert "a file" in large or "error" in large.lower()
     assert listed["connects"] == server.listed()["connects"]  # five changes of its list besides
+
+
+@pytest.mark.parametrize("way", ["stdio", "sse", "streamableHttp"])
+def test_its_image_arrives_at_a_model(server, service, hermes, up, way):
+    """Whole, as a PNG whose last chunk is there."""
+    hermes.use(up, "two-steps")
+    everything(server, way, "agent: {image_input_mode: native}\n").start(service)
+    hermes.chat("call call_tool " + json.dumps(
+        {"name": "mcp__it__get-tiny-image", "arguments": {}})).ok()
+    assert all(request.problem is None for request in up.requests)
+    shown = [part for part in up.requests[-1].messages[-1]["content"]
+             if part["type"] == "image_url"]
+    head, data = shown[0]["image_url"]["url"].split(",")
+    image = base64.b64decode(data, validate=True)
+    assert len(shown) == 1 and head == "data:image/png;base64"
+    assert image.startswith(b"\x89PNG") and image.endswith(b"IEND\xaeB`\x82")
+    result, = [m["content"] for m in up.requests[-1].messages if m["role"] == "tool"]
+    assert f"[an image, image/png, {len(image)} bytes]" in result
+
+
+@pytest.mark.parametrize("way", ["stdio", "streamableHttp"])
+def test_progress_puts_off_the_end_of_a_call(server, service, way):
+    """Twice as long as a call may take: with news every second, and without any."""
+    everything(server, way, entry="    timeout: 3\n").start(service)
+    slow = server.call("trigger-long-running-operation", duration=6, steps=6).ok().text
+    assert "Long running operation completed" in slow
+    silent = server.call("trigger-long-running-operation", duration=6, steps=1).exits(1).text
+    assert "completed" not in silent
 
 
 @pytest.mark.parametrize("way", ["stdio", "streamableHttp"])

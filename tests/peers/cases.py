@@ -179,7 +179,7 @@ PARAMETERS = {
     'logprobs': {'logprobs': True, 'top_logprobs': 2},
     'images': {'messages': [{'role': 'user', 'content': [
         {'type': 'text', 'text': 'what is this'},
-        {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,AAAA'}}]}]},
+        {'type': 'image_url', 'image_url': {'url': 'data:image/png;base64,iVBORw0KGgo='}}]}]},
 }
 
 

@@ -8,6 +8,7 @@ the package instead of the network.
 """
 
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -34,9 +35,15 @@ class HungUp(Exception):
     ends with what it said before."""
 
 
+@functools.cache
+def install():
+    """What tests/peers/install said; asked once, since each failure of pip takes half a minute."""
+    return subprocess.run([HERE / 'install'], stdout=subprocess.PIPE, text=True, timeout=900)
+
+
 def installed():
     """Where the environment is; made if need be."""
-    done = subprocess.run([HERE / 'install'], stdout=subprocess.PIPE, text=True, timeout=900)
+    done = install()
     if done.returncode:
         raise NotReady('tests/peers/install failed; see above')
     return pathlib.Path(done.stdout.strip())

@@ -49,7 +49,7 @@ class Suite:
     depends: tuple = ()                 # with these unchanged since it passed, it is `cached`
     core: tuple = ()                    # with these unchanged since it passed whole, a part that
                                         # takes turns will do
-    limit: int = 20 * MINUTES           # seconds
+    limit: int = 30 * MINUTES           # seconds
     here: bool = True                   # does it make sense on this machine
     target: str = 'test'                # of the Makefile; another one where it needs what a
                                         # newcomer's machine need not have
@@ -94,7 +94,7 @@ SUITES = [
     meson('fuzz-replay', 'the corpora of the fuzz targets', 'fuzz'),
     pytest('fakes', 'the fakes themselves, before anything relies on them', 'tests/fakes'),
     pytest('blackbox-asan', 'the debug binary under ASan and UBSan', 'tests/blackbox', 'debug',
-           beside=True, check=True),
+           beside=True, check=True, limit=45 * MINUTES),
     pytest('blackbox-static', "this machine's static binary: what a release build changes",
            'tests/blackbox', 'static', beside=True),
     pytest('blackbox-aarch64', "the Pi's binary under user-mode qemu", 'tests/blackbox', 'pi',

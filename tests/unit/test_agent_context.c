@@ -21,7 +21,7 @@ static const struct tool_set tools = {.tools = entries, .count = 2};
 static struct context_report report_of(const struct chat_history *history, int64_t prompt_tokens)
 {
     return (struct context_report){
-        .prompt = {.bytes = {1234567, 298, 0, 9}, .identity = "SOUL.md"},
+        .prompt = {.bytes = {1234567, 298, 0, 0, 9}, .identity = "SOUL.md"},
         .tools = &tools,
         .history = history,
         .prompt_tokens = prompt_tokens,
@@ -36,6 +36,7 @@ static void the_table(void **state)
     assert_string_equal(buf_text(&out), "                          bytes  ~tokens\n"
                                         "identity (SOUL.md)    1,234,567  308,642\n"
                                         "rules                       298       75\n"
+                                        "skills                        0        0\n"
                                         "MEMORY                        0        0\n"
                                         "USER                          9        3\n"
                                         "tools (2)                   149       38\n"

@@ -329,10 +329,11 @@ static struct {
     void *context;
     char said[64];
     int forgotten;
+    bool news;
 } other;
 
-static void on_ask(void *owner, struct span command, struct span rest, outside_reply_fn *fn,
-                   void *context)
+static void on_ask(void *owner, struct span command, struct span rest,
+                   const struct store_address *from, outside_reply_fn *fn, void *context)
 {
     other.fn = fn;
     other.context = context;
@@ -346,7 +347,17 @@ static void on_forget(void *owner, const void *context)
     other.forgotten++;
 }
 
-static const struct outside outside = {on_ask, on_forget, NULL};
+static char *have_news(void *owner)
+{
+    return other.news ? mem_strdup("A server has changed") : NULL;
+}
+
+static void hear_told(void *owner)
+{
+    other.news = false;
+}
+
+static const struct outside outside = {on_ask, on_forget, have_news, hear_told, NULL};
 
 static void others_carry_out_a_command(void **state)
 {
@@ -362,7 +373,7 @@ static void others_carry_out_a_command(void **state)
     assert_string_equal(other.said, "/mcp(login  notes)");
     assert_int_equal(dispatcher_world_unhandled(&fixture), 3); // all wait for it
     fixture.world.script = "say Hello.";
-    other.fn(other.context, SPAN_LITERAL("Open this"));
+    other.fn(other.context, SPAN_LITERAL("Open this"), SPAN_ABSENT);
     until_idle();
     assert_non_null(strstr(outbox(), "Open this"));
     assert_non_null(strstr(outbox(), "Hello."));
@@ -382,9 +393,27 @@ static void nobody_waits_for_others_any_more(void **state)
     assert_int_equal(other.forgotten, 1);
     passes(5);
     assert_string_equal(other.said, "/reload-mcp()");
-    other.fn(other.context, SPAN_LITERAL("Done."));
+    other.fn(other.context, SPAN_LITERAL("Done."), SPAN_ABSENT);
     until_idle();
     assert_string_equal(outbox(), "Done.");
+}
+
+static void news_go_out_with_an_answer_once(void **state)
+{
+    struct agent_env env = *agent_env(fixture.world.agent);
+    env.outside = &outside;
+    agent_configure(fixture.world.agent, &env);
+    other.news = true;
+    answers("hi", "say Hello.");
+    assert_string_equal(outbox(), "Hello.\n\nℹ️ A server has changed");
+    assert_false(other.news);
+    assert_int_equal(agent_world_number(&fixture.world,
+                                        "SELECT count(*) FROM outbox WHERE buttons LIKE '%/mcp%'"),
+                     1);
+    answers("hi", "say Hello.");
+    assert_null(strstr(strstr(outbox(), "changed"), "changed|changed"));
+    assert_int_equal(
+        agent_world_number(&fixture.world, "SELECT count(*) FROM outbox WHERE buttons <> ''"), 1);
 }
 
 static void a_failure_is_told(void **state)
@@ -501,6 +530,7 @@ int main(int argc, char **argv)
         TEST(others_carry_out_a_command),
         TEST(nobody_waits_for_others_any_more),
         TEST(a_failure_is_told),
+        TEST(news_go_out_with_an_answer_once),
         TEST(stopped_and_started),
         TEST(draining),
         TEST(somebody_waits_while_it_drains),

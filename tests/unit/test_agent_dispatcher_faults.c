@@ -414,9 +414,9 @@ static void a_state_that_is_not_known(void **state)
     store_wait(fixture.world.store);
     fixture_exec(store_path(fixture.world.store),
                  "INSERT INTO sessions(number, id, channel, chat, created_ms, updated_ms)"
-                 " VALUES(9, 's9', 'cron', 'daily', 1, 1);"
+                 " VALUES(9, 's9', 'post', 'daily', 1, 1);"
                  "INSERT INTO turns(number, id, session, state, source, started_ms, reply_channel,"
-                 " reply_chat) VALUES(0, 't0', 9, 'dreaming', 'cron', 1, 'post', '8')");
+                 " reply_chat) VALUES(0, 't0', 9, 'dreaming', 'post', 1, 'post', '8')");
     fixture.world.script = "say Here.";
     dispatcher_world_restart(&fixture);
     until_idle();

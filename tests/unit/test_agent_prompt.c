@@ -33,13 +33,13 @@ static struct prompt_parts build(const struct memory_config *notes, struct buf *
 {
     struct prompt_parts parts;
     buf_clear(out);
-    prompt_build_parts(&config, notes, world.workspace, out, &parts);
+    prompt_build_parts(&config, notes, NULL, world.workspace, out, &parts);
     size_t sum = 0;
     for (size_t i = 0; i < PROMPT_PARTS; i++)
         sum += parts.bytes[i];
     assert_int_equal(sum, out->len);
     BUF_AUTO plain = BUF_INIT(PROMPT_MAX);
-    prompt_build(&config, notes, world.workspace, &plain);
+    prompt_build(&config, notes, NULL, world.workspace, &plain);
     assert_string_equal(buf_text(&plain), buf_text(out));
     return parts;
 }
@@ -56,6 +56,12 @@ static void who_it_is(void **state)
     assert_string_equal(build(&memory, &out).identity, "config");
     assert_int_equal(strncmp(buf_text(&out), "You are Otto.\n\nFiles:", 21), 0);
     config.system_prompt = "";
+    static const char *const languages[] = {"", "en", "de"};
+    for (size_t i = 0; i < 3; i++) {
+        config.language = languages[i];
+        build(&memory, &out);
+        assert_int_equal(strstr(buf_text(&out), "asked in another one: de") != NULL, i == 2);
+    }
     tool_world_put_text(&world, "SOUL.md", " \n");
     assert_string_equal(build(&memory, &out).identity, "default");
 }

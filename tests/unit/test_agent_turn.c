@@ -177,6 +177,18 @@ static void too_long(void **state)
     assert_int_equal(unlimited.state, TURN_DONE);
 }
 
+static void a_model_that_says_nothing(void **state)
+{
+    HEARD_AUTO heard = {0};
+    world.config.turn_limit_ms = 1000;
+    assert_int_equal(agent_world_start(&world, "go", "hang some words", &heard), 0);
+    agent_world_wait(&world, &heard);
+    assert_int_equal(heard.state, TURN_FAILED);
+    assert_string_equal(heard.error,
+                        "stopped after 1 seconds without an answer; raise agent.gateway_timeout");
+    rows_are("user:go|assistant:some words"); // of what had come
+}
+
 static void keep_ms(void *context, const struct log_record *record)
 {
     for (size_t i = 0; strcmp(record->event, "turn.tool") == 0 && i < record->field_count; i++)
@@ -333,6 +345,7 @@ int main(int argc, char **argv)
         TEST(too_many_steps),
         TEST(the_same_again_and_again),
         TEST(too_long),
+        TEST(a_model_that_says_nothing),
         TEST(the_time_of_a_call),
         TEST(a_model_that_fails),
         TEST(an_answer_cut_by_the_token_limit),

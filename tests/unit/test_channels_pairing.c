@@ -37,9 +37,12 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    static const char *const names[] = {
-        "pairing/telegram-pending.json", "pairing/telegram-approved.json",
-        "pairing/_rate_limits.json", "platforms/pairing/telegram-approved.json"};
+    static const char *const names[] = {"pairing/telegram-pending.json",
+                                        "pairing/telegram-approved.json",
+                                        "pairing/_rate_limits.json",
+                                        "platforms/pairing/telegram-approved.json",
+                                        "platforms/pairing/telegram-pending.json",
+                                        "platforms/pairing/_rate_limits.json"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         unlink(fixture_path(home, names[i]));
     rmdir(fixture_path(home, "pairing"));
@@ -169,6 +172,37 @@ static void the_other_directory(void **state)
     struct error err = ERROR_INIT;
     assert_int_equal(pairing_revoke(&pairing, SPAN_LITERAL("5"), &err), 0);
     assert_string_equal(get("platforms/pairing/telegram-approved.json"), "{}\n");
+}
+
+// As a home of hermes-agent 0.19 has them: the older one is there, and empty.
+static void both_directories(void **state)
+{
+    struct error err = ERROR_INIT;
+    BUF_AUTO list = BUF_INIT(4096);
+    mkdir(fixture_path(home, "platforms"), 0700);
+    mkdir(fixture_path(home, "platforms/pairing"), 0700);
+    mkdir(fixture_path(home, "pairing"), 0700);
+    assert_int_equal(ask("1", ""), 0); // no files are anywhere
+    get("pairing/telegram-pending.json");
+    put("platforms/pairing/telegram-approved.json", "{\"5\":{}, \"6\":{}}");
+    put("pairing/telegram-approved.json", "{\"6\":{}, \"7\":{}}");
+    assert_true(is_approved("5") && is_approved("6") && is_approved("7") && !is_approved("8"));
+    assert_int_equal(ask("8", ""), 0);
+    assert_string_equal(approve(code, 0), "8");
+    assert_non_null(strstr(get("platforms/pairing/telegram-approved.json"), "\"8\""));
+    assert_int_equal(pairing_list(&pairing, true, &list, &err), 0);
+    static const char *const users[] = {"5", "6", "7", "8"};
+    for (size_t i = 0; i < ARRAY_LEN(users); i++) {
+        CLEANUP(mem_cleanup) char *row = mem_printf("\"user_id\":\"%s\"", users[i]);
+        assert_non_null(strstr(buf_text(&list), row));
+        assert_int_equal(pairing_revoke(&pairing, span_of(users[i]), &err), 0);
+        assert_false(is_approved(users[i])); // 6 was in both
+        assert_int_equal(pairing_revoke(&pairing, span_of(users[i]), &err), -ENOENT);
+    }
+    put("pairing/telegram-approved.json", "[]"); // the sentence of the one that is damaged
+    err = (struct error)ERROR_INIT;
+    assert_false(pairing_is_approved(&pairing, SPAN_LITERAL("5"), &err));
+    assert_int_equal(err.code, -EBADMSG);
 }
 
 static void limits_of_asking(void **state)
@@ -337,6 +371,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_are_private, setup, teardown),
         cmocka_unit_test_setup_teardown(hermes_agents_own_files, setup, teardown),
         cmocka_unit_test_setup_teardown(the_other_directory, setup, teardown),
+        cmocka_unit_test_setup_teardown(both_directories, setup, teardown),
         cmocka_unit_test_setup_teardown(limits_of_asking, setup, teardown),
         cmocka_unit_test_setup_teardown(codes_end, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_codes_lock, setup, teardown),

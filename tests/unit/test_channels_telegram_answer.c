@@ -87,6 +87,7 @@ static const struct {
      TELEGRAM_UNAVAILABLE},
     {502, "<html>Bad Gateway</html>", TELEGRAM_UNAVAILABLE},
     {403, "<html>a proxy's page</html>", TELEGRAM_UNAVAILABLE},
+    {413, "<html>a proxy's page</html>", TELEGRAM_TOO_LONG},
     {302, "", TELEGRAM_UNAVAILABLE},
     {200, "", TELEGRAM_UNKNOWN},
     {200, "{\"ok\":true,\"result\":{\"mess", TELEGRAM_UNKNOWN},

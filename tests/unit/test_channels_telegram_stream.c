@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "channels/telegram_file.h"
 #include "channels/telegram_internal.h"
 #include "support/fake_clock.h"
 
@@ -31,6 +32,40 @@ telegram_call_id telegram_api_message(struct telegram *channel,
     asked = fn;
     asker = context;
     return 1;
+}
+
+// No message of these tests is a file.
+struct telegram_file *telegram_file_create(struct span text)
+{
+    fail();
+    return NULL;
+}
+
+telegram_call_id telegram_file_send(struct telegram *channel, struct telegram_file *file,
+                                    struct telegram_place place, telegram_answer_fn *fn,
+                                    void *context)
+{
+    fail();
+    return 0;
+}
+
+void telegram_file_destroy(struct telegram_file *file) {}
+
+struct span telegram_file_path(const struct telegram_file *file)
+{
+    return SPAN_ABSENT;
+}
+
+bool telegram_file_is_photo(const struct telegram_file *file)
+{
+    return false;
+}
+
+int dispatcher_read_file(struct dispatcher *dispatcher, struct span what,
+                         void (*done)(void *context, struct buf *bytes, const char *why),
+                         void *context, struct sent_file **ret_file, struct error *err)
+{
+    return -1;
 }
 
 void telegram_api_typing(struct telegram *channel, struct telegram_place place) {}
@@ -150,6 +185,104 @@ static void test_a_reason_to_wait_stands_below_until_the_next_word(void **state)
     assert_string_equal(shown, "I shall look. Found.");
 }
 
+// So that answers stand in the order of their questions.
+static void test_it_begins_behind_the_reply_before_it(void **state)
+{
+    (void)state;
+    *shown = '\0';
+    struct telegram_chat *chat = telegram_chat_get(&telegram, SPAN_LITERAL("42"));
+    chat->busy = true;
+    report(TURN_EVENT_TEXT, "It is there.");
+    assert_string_equal(shown, "");
+    chat->seen = true; // it failed, and waits in the outbox for its time
+    chat->busy = false;
+    pass(1000);
+    assert_string_equal(shown, "");
+    chat->seen = false;
+    pass(1000);
+    assert_string_equal(shown, "It is there.");
+    chat->busy = true; // from now on its own message is edited
+    report(TURN_EVENT_TEXT, " And here.");
+    assert_string_equal(shown, "It is there. And here.");
+    chat->busy = false;
+}
+
+// Its turn is over, and its message on the way.
+static void test_it_begins_behind_the_message_before_it(void **state)
+{
+    (void)state;
+    struct turn_event event = {.turn = "before", .chat = "42", .thread = ""};
+    event.kind = TURN_EVENT_BEGIN;
+    telegram_stream_event(&telegram, &event);
+    event.kind = TURN_EVENT_TEXT;
+    event.text = SPAN_LITERAL("The answer to the question before the last one.");
+    telegram_stream_event(&telegram, &event);
+    for (int i = 0; i < 100 && !asked; i++) {
+        fake.now_ms += STEP_MS;
+        loop_run_once(telegram.env.loop, 0);
+        store_done_fn *done = written;
+        written = NULL;
+        if (done)
+            done(writer, 0, NULL, 1);
+    }
+    telegram_answer_fn *fn = asked;
+    void *context = asker;
+    assert_non_null(fn);
+    asked = NULL;
+    event.kind = TURN_EVENT_END;
+    telegram_stream_event(&telegram, &event);
+    report(TURN_EVENT_TEXT, "It is there.");
+    assert_string_equal(shown, "The answer to the question before the last one.");
+    asked = fn;
+    asker = context;
+    pass(1000);
+    assert_string_equal(shown, "It is there.");
+}
+
+static void call(const char *name, const char *arguments)
+{
+    struct turn_event event = {
+        .kind = TURN_EVENT_CALL, .turn = "t", .name = name, .arguments = arguments};
+    telegram_stream_event(&telegram, &event);
+    pass(5000);
+}
+
+static void test_calls_of_tools(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *wanted, *shown;
+    } cases[] = {
+        {"off", "I look."},
+        {"log", "I look."},
+        {"new", "I look.\n\n🔧 read_file\n🔧 patch"},
+        {"all", "I look.\n\n🔧 read_file\n🔧 read_file\n🔧 patch"},
+        {"verbose", "I look.\n\n🔧 read_file {\"path\":\"a_b_c\"}\n"
+                    "🔧 read_file {\"path\":\"*d*\"}\n🔧 patch"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        config.tool_progress = cases[i].wanted;
+        report(TURN_EVENT_TEXT, "I look.");
+        call("read_file", "{\"path\":\"a_b_c\"}");
+        call("read_file", "{\"path\":\"*d*\"}");
+        call("patch", "");
+        assert_string_equal(shown, cases[i].shown);
+        teardown(NULL);
+        setup(NULL);
+    }
+    config.tool_progress = "all";
+    for (int i = 0; i < 500; i++)
+        call("a_tool_of_a_long_name", "");
+    assert_true(strlen(shown) < 1500); // the earlier ones are gone
+    config.streaming = false;          // the calls, but not the text before it is whole
+    report(TURN_EVENT_TEXT, "I look.");
+    call("patch", "");
+    assert_null(strstr(shown, "I look."));
+    assert_non_null(strstr(shown, "patch"));
+    config.streaming = true;
+    config.tool_progress = NULL;
+}
+
 static void test_a_reason_to_wait_gives_way_to_the_answer(void **state)
 {
     (void)state;
@@ -165,6 +298,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_answer_grows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reason_to_wait_stands_below_until_the_next_word,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(test_it_begins_behind_the_reply_before_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_it_begins_behind_the_message_before_it, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_calls_of_tools, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reason_to_wait_gives_way_to_the_answer, setup,
                                         teardown),
     };

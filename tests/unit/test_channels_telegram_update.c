@@ -96,6 +96,20 @@ static void test_a_button(void **state)
     telegram_updates_finish(&updates);
 }
 
+static void test_the_rows_that_stay(void **state)
+{
+    (void)state;
+    static const char questions[] = "[[{\"callback_data\":\"/approve a1\"}],"
+                                    "[{\"callback_data\":\"/deny a1\"}],"
+                                    "[{\"callback_data\":\"/deny b2\"}]]";
+    static const char servers[] = "[[{\"callback_data\":\"/mcp accept a 1\"}],"
+                                  "[{\"callback_data\":\"/mcp accept b 1\"}]]";
+    CLEANUP(mem_cleanup) char *left = telegram_rows_without(span_of(questions), "/approve a1");
+    assert_string_equal(left, "[[{\"callback_data\":\"/deny b2\"}]]");
+    CLEANUP(mem_cleanup) char *other = telegram_rows_without(span_of(servers), "/mcp accept a 1");
+    assert_string_equal(other, "[[{\"callback_data\":\"/mcp accept b 1\"}]]");
+}
+
 static void test_a_button_without_data_is_nothing(void **state)
 {
     (void)state;
@@ -180,7 +194,7 @@ static void test_groups_and_bots(void **state)
     (void)state;
     struct telegram_updates updates;
     assert_int_equal(
-        read_updates("[{\"update_id\":1,\"message\":{\"chat\":{\"id\":-100,\"type\":\"group\"},"
+        read_updates("[{\"update_id\":1,\"message\":{\"chat\":{\"id\":-100,\"type\":\"channel\"},"
                      "\"from\":{\"id\":42},\"text\":\"hi\"}},"
                      "{\"update_id\":2,\"message\":{\"chat\":{\"id\":5,\"type\":\"private\"},"
                      "\"from\":{\"id\":5,\"is_bot\":true},\"text\":\"hi\"}},"
@@ -199,11 +213,11 @@ static void test_groups_and_bots(void **state)
 static void test_what_is_no_text_is_noted(void **state)
 {
     (void)state;
-    assert_text(PRIVATE("\"photo\":[{}]"), "[a photo came with this; it cannot be seen yet]");
-    assert_text(PRIVATE("\"photo\":[{}],\"caption\":\"my cat\""),
-                "my cat\n[a photo came with this; it cannot be seen yet]");
-    assert_text(PRIVATE("\"voice\":{}"),
-                "[a voice message came with this; it cannot be heard yet]");
+    assert_text(PRIVATE("\"sticker\":{}"), "[a sticker came with this; it cannot be seen yet]");
+    assert_text(PRIVATE("\"poll\":{},\"caption\":\"my cat\""),
+                "my cat\n[a poll came with this; it cannot be read yet]");
+    assert_text(PRIVATE("\"photo\":[{}]"), ""); // it is fetched, as is
+    assert_text(PRIVATE("\"voice\":{},\"caption\":\"my cat\""), "my cat");
     assert_text(PRIVATE("\"pinned_message\":{\"text\":\"x\"}"), "");
     assert_text(PRIVATE("\"text\":7"), "");
     assert_text(PRIVATE("\"text\":\"a\\u0000b\""), "a b");
@@ -311,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_a_private_message),
         cmocka_unit_test(test_only_a_topic_is_a_thread),
         cmocka_unit_test(test_a_button),
+        cmocka_unit_test(test_the_rows_that_stay),
         cmocka_unit_test(test_a_button_without_data_is_nothing),
         cmocka_unit_test(test_an_edit_has_the_id_of_its_message),
         cmocka_unit_test(test_ids_are_sorted_and_counted_once),

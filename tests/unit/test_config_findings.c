@@ -100,11 +100,11 @@ static void test_unknown_keys(void **state)
     struct fixture *f = *state;
     fixture_must_load(f, "model:\n"
                          "  defualt: x\n"
-                         "  context_length: 5\n"
+                         "  ollama_num_ctx: 5\n"
                          "modle: {a: 1}\n"
                          "max_turns: 5\n"
                          "frobnicate: 1\n"
-                         "compression: {enabled: true}\n"
+                         "privacy: {enabled: true}\n"
                          "model_list: []\n"
                          "terminal: {backend: local}\n"
                          "~: 1\n");
@@ -112,17 +112,20 @@ static void test_unknown_keys(void **state)
     expect_finding(f, n++, CONFIG_WARNING, 2,
                    "unknown key \"model.defualt\" (did you mean \"model.default\"?)");
     expect_finding(f, n++, CONFIG_NOTE, 3,
-                   "model.context_length: known to hermes-agent, not used by this version");
+                   "model.ollama_num_ctx: known to hermes-agent, not used by this version: "
+                   "Hermes does not offer that");
     expect_finding(f, n++, CONFIG_WARNING, 4, "unknown key \"modle\" (did you mean \"model\"?)");
     expect_finding(f, n++, CONFIG_WARNING, 5,
                    "unknown key \"max_turns\" (did you mean \"agent.max_turns\"?)");
     expect_finding(f, n++, CONFIG_WARNING, 6, "unknown key \"frobnicate\"");
     expect_finding(f, n++, CONFIG_NOTE, 7,
-                   "compression: known to hermes-agent, not used by this version");
+                   "privacy: known to hermes-agent, not used by this version: "
+                   "Hermes does not offer that");
     expect_finding(f, n++, CONFIG_NOTE, 8,
                    "model_list: known to LiteLLM, not used by this version");
     expect_finding(f, n++, CONFIG_NOTE, 9,
-                   "terminal: known to hermes-agent, not used by this version");
+                   "terminal: known to hermes-agent, not used by this version: "
+                   "Hermes decides that itself");
     expect_finding(f, n++, CONFIG_WARNING, 10, "unknown key \"~\"");
     assert_int_equal(config_finding_count(f->config), n);
 }

@@ -8,7 +8,7 @@
 
 static void expect(const char *key, const char *owner)
 {
-    const char *found = config_foreign_owner(span_of(key));
+    const char *why, *found = config_foreign_owner(span_of(key), &why);
     if (owner && found)
         assert_string_equal(found, owner);
     else
@@ -19,8 +19,8 @@ static void test_sections_keys_and_what_is_beneath(void **state)
 {
     (void)state;
     expect("compression", "hermes-agent");
-    expect("compression.enabled", "hermes-agent");
-    expect("model.context_length", "hermes-agent");
+    expect("compression.in_place", "hermes-agent");
+    expect("model.ollama_num_ctx", "hermes-agent");
     expect("model", "hermes-agent"); // a section that holds some
     expect("agent.personalities.pirate", "hermes-agent");
     expect("model_list", "LiteLLM");
@@ -52,6 +52,25 @@ static void test_sections_that_are_read_in_part(void **state)
     expect("telegram.allowed_usrs", NULL);
     expect("display.busy_inptu_mode", NULL);
     expect("display.platforms.telegram.skin", "hermes-agent");
+}
+
+static void test_why_it_is_not_used(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"discord.auto_thread", "it is of a program or service that Hermes does not use"},
+        {"display.skin", "it is of a program or service that Hermes does not use"},
+        {"telegram.extra.rich_drafts", "Hermes does not offer that"},
+        {"tool_output.max_lines", "Hermes decides that itself"},
+        {"privacy", "Hermes does not offer that"}, // a section of which nothing is read
+    };
+    const char *why;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_string_equal(config_foreign_owner(span_of(cases[i][0]), &why), "hermes-agent");
+        assert_string_equal(why, cases[i][1]);
+    }
+    config_foreign_owner(span_of("model_list"), &why);
+    assert_null(why);
 }
 
 static void test_what_is_nobodys(void **state)
@@ -98,6 +117,7 @@ int main(void)
         cmocka_unit_test(test_sections_keys_and_what_is_beneath),
         cmocka_unit_test(test_any_name_in_the_middle),
         cmocka_unit_test(test_sections_that_are_read_in_part),
+        cmocka_unit_test(test_why_it_is_not_used),
         cmocka_unit_test(test_what_is_nobodys),
         cmocka_unit_test(test_words_that_limit),
     };

@@ -159,6 +159,85 @@ static void a_history_can_be_cut_back(void **state)
     assert_int_equal(history.count, 0);
 }
 
+static struct chat_part part_of(const char *type, const char *name, const char *data)
+{
+    return (struct chat_part){.type = media_type_named(span_of(type)),
+                              .name = name ? mem_strdup(name) : NULL,
+                              .size = 9,
+                              .data = data ? mem_strdup(data) : NULL};
+}
+
+// Two results, of which the second has an image and sound, and a question with an image.
+static void make_history(struct chat_history *history)
+{
+    struct chat_message asking = {.role = CHAT_ASSISTANT};
+    chat_history_append_text(history, CHAT_USER, "look");
+    *chat_parts_add(&history->messages[0].parts) = part_of("image/jpeg", NULL, "T0xE");
+    chat_message_add_call(&asking, "c1", "one", "{}", NULL);
+    chat_message_add_call(&asking, "c2", "two", "{}", NULL);
+    chat_history_append(history, &asking);
+    chat_history_append_result(history, "c1", "text", false);
+    chat_history_append_result(history, "c2", "[an image]", false);
+    struct chat_parts *parts = &history->messages[3].parts;
+    *chat_parts_add(parts) = part_of("image/png", "two", "QUJD");
+    *chat_parts_add(parts) = part_of("audio/wav", NULL, "REVG");
+    *chat_parts_add(parts) = part_of("image/gif", "two", NULL);
+    chat_history_append_text(history, CHAT_ASSISTANT, "seen");
+}
+
+#define ASKS(id, name)                                                              \
+    "{\"id\":\"" id "\",\"type\":\"function\",\"function\":{\"name\":\"" name "\"," \
+    "\"arguments\":\"{}\"}}"
+#define CALLS                                                                               \
+    "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[" ASKS("c1", "one") "," ASKS( \
+        "c2", "two") "]},"                                                                  \
+                     "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"text\"},"    \
+                     "{\"role\":\"tool\",\"tool_call_id\":\"c2\",\"content\":\"[an image]"
+#define SEEN "{\"role\":\"assistant\",\"content\":\"seen\"}]}"
+#define OLD                                                                                    \
+    "\\n[image/gif, 9 bytes: not shown any more: of a conversation, the newest 10 images and " \
+    "sounds are]\"},"
+#define BLIND                                                                                     \
+    ", 9 bytes: not shown, as the model is not known to see. Its owner can set supports_vision: " \
+    "true in its model_info, or agent.image_input_mode: native]"
+#define DEAF                                                                                   \
+    "\\n[audio/wav, 9 bytes: not shown, as the model is not known to hear. Its owner can set " \
+    "supports_audio_input: true in its model_info]"
+#define LOOKS(text)                                                                  \
+    "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"look" text "\"}," \
+    "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/jpeg;base64,T0xE\"}}]},"
+#define LABEL(what) "{\"type\":\"text\",\"text\":\"[" what ": not from the user]\"},"
+#define PNG                                           \
+    LABEL("image/png, 9 bytes, in the result of two") \
+    "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,QUJD\"}}"
+
+#define WAV                                              \
+    LABEL("audio/wav, 9 bytes, in the result of a tool") \
+    "{\"type\":\"input_audio\",\"input_audio\":{\"format\":\"wav\",\"data\":\"REVG\"}}"
+
+// A result is a text: what else it has follows the last of them, as no text of the user's.
+static void images_and_sound(void **state)
+{
+    struct chat_history history = {0};
+    make_history(&history);
+    struct chat_request request = {.model = "m",
+                                   .messages = history.messages,
+                                   .message_count = history.count,
+                                   .media = CHAT_SOUND,
+                                   .media_sure = CHAT_IMAGES};
+    writes(&request, "{\"model\":\"m\",\"messages\":[" LOOKS("") CALLS OLD
+           "{\"role\":\"user\",\"content\":[" PNG "," WAV "]}," SEEN);
+    request.media = 0;
+    writes(&request, "{\"model\":\"m\",\"messages\":[" LOOKS("") CALLS DEAF OLD
+           "{\"role\":\"user\",\"content\":[" PNG "]}," SEEN);
+    request.media_sure = 0;
+    writes(
+        &request,
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"look\\n[image/jpeg" BLIND
+        "\"}," CALLS "\\n[image/png" BLIND DEAF "\\n[image/gif" BLIND "\"}," SEEN);
+    chat_history_finish(&history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +247,7 @@ int main(void)
         cmocka_unit_test(wrong_arguments_become_an_empty_object),
         cmocka_unit_test(wrong_names_become_allowed_ones),
         cmocka_unit_test(what_does_not_fit_is_refused),
+        cmocka_unit_test(images_and_sound),
         cmocka_unit_test(a_history_can_be_cut_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,10 @@ static struct translation *begin(bool stream)
 #define ANSWERED(members) "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\"," members "}]}"
 #define CALL(members) "\"tool_calls\":[{\"id\":\"c\",\"function\":{\"name\":\"f\"," members "}]"
 
+#define PNG "iVBORw0KGgo=" // its first 8 bytes
+#define IMAGE(url) "{\"type\":\"image_url\",\"image_url\":{\"url\":\"" url "\"}}"
+#define SOUND(format) "{\"type\":\"input_audio\",\"input_audio\":{" format "\"data\":\"SUQzBAA=\"}}"
+
 static void what_has_a_place_arrives(void **state)
 {
     static const struct {
@@ -47,6 +51,13 @@ static void what_has_a_place_arrives(void **state)
         {SAID(
              "\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]"),
          NULL, "\"content\":\"ab\""},
+        {SAID("\"content\":[{\"type\":\"text\",\"text\":\"a\"}," IMAGE(
+             "data:text/html;base64," PNG) "]"),
+         NULL,
+         "\"content\":[{\"type\":\"text\",\"text\":\"a\"}," IMAGE(
+             "data:image/png;base64," PNG) "]}]"},
+        {SAID("\"content\":[" SOUND("") "]"), NULL,
+         "\"text\":\"\"}," SOUND("\"format\":\"mp3\",") "]}]"},
         {ANSWERED(
              "\"content\":null,\"refusal\":null," CALL("\"arguments\":\"{}\"},\"sig\":{\"x\":1}")),
          NULL, "\"arguments\":\"{}\"},\"sig\":{\"x\":1}}"},
@@ -88,7 +99,19 @@ static void what_has_no_place_is_refused(void **state)
          "twice in one"},
         {SAID("\"content\":{\"text\":\"x\"}"), -EBADMSG, "no text"},
         {SAID("\"content\":[{\"type\":\"text\",\"text\":7}]"), -EBADMSG, "no text"},
-        {SAID("\"content\":[{\"type\":\"image_url\"}]"), -ENOTSUP, "\"image_url\" in a message"},
+        {SAID("\"content\":[{\"type\":\"file\"}]"), -ENOTSUP, "\"file\" in a message"},
+        {SAID("\"content\":[{\"type\":\"image_url\"}]"), -ENOTSUP, "not within the request"},
+        {SAID("\"content\":[" IMAGE("https://example.com/a.png") "]"), -ENOTSUP,
+         "not within the request"},
+        {SAID("\"content\":[" IMAGE("data:image/png,abc") "]"), -ENOTSUP, "not within the request"},
+        {ANSWERED("\"content\":[" IMAGE("data:image/png;base64," PNG) "]"), -ENOTSUP,
+         "in a user's message"},
+        {SAID("\"content\":[" IMAGE("data:image/png;base64,%%%") "]"), -EBADMSG,
+         "none that is known"},
+        {SAID("\"content\":[" IMAGE("data:image/png;base64,PGh0bWw+") "]"), -EBADMSG,
+         "none that is known"},
+        {SAID("\"content\":[{\"type\":\"input_audio\",\"input_audio\":{\"data\":\"" PNG "\"}}]"),
+         -EBADMSG, "none that is known"},
         {SAID("\"content\":\"x\",\"name\":\"Ann\""), -ENOTSUP, "\"name\" in a message"},
         {ANSWERED("\"function_call\":{}"), -ENOTSUP, "\"function_call\" in a message"},
         {ANSWERED(CALL("\"arguments\":{\"a\":1}}")), -EBADMSG, "no text of arguments"},

@@ -212,6 +212,45 @@ static void a_changed_definition_waits_for_the_owner(void **state)
     assert_int_equal(pinned("reads", &pins, false, &now), 1);
 }
 
+static void how_it_was_accepted_is_kept(void **state)
+{
+    (void)state;
+    static const char was[] = "{\"tools\":[{\"name\":\"a\",\"inputSchema\":{\"properties\":{}},"
+                              "\"description\":\"says \\\"a\\\"\"}]}";
+    static const char is[] = "{\"tools\":[{\"name\":\"a\",\"inputSchema\":{},"
+                             "\"description\":\"says more\"}]}";
+    BUF_AUTO pins = BUF_INIT(4096), second = BUF_INIT(4096), third = BUF_INIT(4096);
+    CLEANUP(mcp_catalogue_finish) struct mcp_catalogue before = read(was), after = read(is);
+    mcp_catalogue_pin(&before, SPAN_ABSENT, false, &pins);
+    assert_null(before.tools[0].was_description);
+    for (int i = 0; i < 2; i++) { // also after a restart
+        struct buf *out = i ? &third : &second;
+        mcp_catalogue_pin(&after, i ? buf_span(&second) : buf_span(&pins), false, out);
+        assert_string_equal(after.tools[0].was_description, "says \"a\"");
+        assert_string_equal(after.tools[0].was_parameters, before.tools[0].parameters);
+        assert_string_equal(buf_text(out), buf_text(&pins));
+    }
+    buf_clear(&second);
+    assert_int_equal(mcp_catalogue_pin(&after, buf_span(&third), true, &second), 0);
+    assert_null(after.tools[0].was_description);
+    assert_null(after.tools[0].was_parameters);
+    assert_non_null(strstr(buf_text(&second), "says more"));
+}
+
+static void hashes_alone_where_there_is_no_room(void **state)
+{
+    (void)state;
+    CLEANUP(mem_cleanup) char *text = mem_zalloc(2101);
+    memset(text, 'x', 2100);
+    BUF_AUTO pins = BUF_INIT(4096);
+    enum mcp_tool_state now = MCP_TOOL_QUARANTINED;
+    assert_int_equal(pinned(text, &pins, false, &now), 0);
+    assert_true(pins.len < 100);
+    assert_int_equal(pinned(text, &pins, false, &now), 0);
+    assert_int_equal(now, MCP_TOOL_OFFERED);
+    assert_int_equal(pinned("y", &pins, false, &now), 1);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -224,6 +263,8 @@ int main(void)
         cmocka_unit_test(hints_count_as_far_as_their_server),
         cmocka_unit_test(globs_of_the_configuration),
         cmocka_unit_test(a_changed_definition_waits_for_the_owner),
+        cmocka_unit_test(how_it_was_accepted_is_kept),
+        cmocka_unit_test(hashes_alone_where_there_is_no_room),
     };
     return cmocka_run_group_tests_name("mcp/catalogue", tests, NULL, NULL);
 }

@@ -261,8 +261,6 @@ static void the_slots_of_a_hermes_agent(void **state)
     assert_string_equal(SLOT("approval"), "a");
     assert_string_equal(
         f->plan->notes,
-        "note: c.yaml:4: router.slots.vision: this version does no such work; the model is "
-        "for programs that send x-hermes-slot: vision and no model\n"
         "note: auxiliary.session_search: not used: that name is another provider's model here; "
         "name it in model_list and router.slots.session_search\n"
         "note: auxiliary.approval: not used: there is no such model in model_list; name it in "

@@ -33,6 +33,8 @@ struct rows {
     struct store_inbound last;
 };
 
+#define MEDIA "{\"kind\":\"photo\"}"
+
 static bool keep_row(void *context, const struct store_inbound *m)
 {
     struct rows *rows = context;
@@ -42,6 +44,7 @@ static bool keep_row(void *context, const struct store_inbound *m)
              m->text.data);
     rows->last = *m;
     rows->last.sender = span_is(m->sender, "owner") ? S("owner") : S("somebody else");
+    rows->last.media = span_is(m->media, MEDIA) ? S(MEDIA) : S("");
     return ++rows->count != rows->stop_after;
 }
 
@@ -69,6 +72,7 @@ static void messages_are_kept_once_and_in_order(void **state)
         {.chat = S("7"),
          .external_id = S("12"),
          .text = S("second of its server"),
+         .media = S(MEDIA),
          .cut = true,
          .tainted = true},
         {.chat = S("7"), .external_id = S("11"), .text = S("first"), .sender = S("owner")},
@@ -87,12 +91,13 @@ static void messages_are_kept_once_and_in_order(void **state)
     struct rows rows = waiting(0);
     assert_int_equal(rows.count, 2);
     assert_true(span_is(rows.last.sender, "owner"));
-    assert_false(rows.last.cut || rows.last.tainted);
+    assert_false(rows.last.cut || rows.last.tainted || rows.last.media.len);
     assert_int_equal(waiting(rows.last.number).count, 0);
     rows = (struct rows){.stop_after = 1};
     assert_int_equal(store_read_inbox(talk.store, 0, keep_row, &rows, NULL), 0);
     assert_int_equal(rows.count, 1);
     assert_true(rows.last.cut && rows.last.tainted);
+    assert_true(span_is(rows.last.media, MEDIA));
     assert_int_equal(store_read_cursor(talk.store, QUEUE, &cursor, NULL), 0);
     assert_int_equal(cursor, 16);
     assert_int_equal(

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "store/message.h"
 #include "store/migrate.h"
 #include "store/session.h"
 #include "store/store_thread.h"
@@ -240,6 +241,91 @@ static void a_message_of_version_16_is_the_senders_own(void **state)
     assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
 }
 
+// What each of the last versions can hold, and what this one makes of it.
+static const struct {
+    int version;
+    const char *content, *question, *answer;
+} recent[] = {
+    {17,
+     "INSERT INTO sessions(id, channel, chat, created_ms, updated_ms)"
+     " VALUES('a', 'telegram', '7', 1, 1);"
+     "INSERT INTO turns(id, session, state, source, started_ms) VALUES('t1', 1, 'tools', 'x', 1);"
+     "INSERT INTO tool_calls(turn, iteration, ordinal, name, state, flags, changed_ms)"
+     " VALUES(1, 1, 0, 'read_file', 'pending', 1, 4);"
+     "INSERT INTO messages(session, turn, role, content, created_ms)"
+     " VALUES(1, 1, 'user', 'one', 1), (1, 1, 'assistant', 'two', 2);"
+     "INSERT INTO inbox(channel, queue, chat, external_id, sender, text, cut, sent_ms,"
+     "  received_ms, tainted) VALUES('telegram', '1', '7', '100', '42', 'hi', 0, 1, 1, 1);"
+     "INSERT INTO outbox(channel, chat, turn, state, created_ms, changed_ms, text)"
+     " VALUES('telegram', '7', 1, 'open', 1, 1, 'so');",
+     "SELECT (SELECT group_concat(content) FROM messages) || '/' ||"
+     " (SELECT name || state FROM tool_calls) || '/' || (SELECT text || tainted FROM inbox)"
+     " || '/' || (SELECT text FROM outbox)",
+     "one,two/read_filepending/hi1/so"},
+    {18,
+     "UPDATE messages SET parts = '[1]' WHERE id = 1;"
+     "UPDATE tool_calls SET parts = '[2]';"
+     "INSERT INTO parts(session, id, data) VALUES(1, 'p1', x'00ff');",
+     "SELECT (SELECT group_concat(content || coalesce(parts, '-')) FROM messages) || '/' ||"
+     " (SELECT parts FROM tool_calls) || '/' || (SELECT id || hex(data) FROM parts)",
+     "one[1],two-/[2]/p100FF"},
+    {19, "UPDATE inbox SET media = 'photo:x';", "SELECT text || media FROM inbox", "hiphoto:x"},
+    {20,
+     "INSERT INTO runs(job, name, due_ms, started_ms, ended_ms, attempts, outcome, error, turn,"
+     "  delivered, input_tokens, cached_tokens, output_tokens, cost_pico)"
+     " VALUES('j', 'job', 5, 6, 7, 2, 'failed', 'why', 't1', 'telegram:7', 1, 2, 3, 4),"
+     " ('j', 'job', 8, 9, 0, 1, 'running', '', '', '', 0, 0, 0, 0);",
+     "SELECT (SELECT group_concat(number || job || name || due_ms || started_ms || ended_ms ||"
+     "  attempts || outcome || error || turn || delivered || input_tokens || cached_tokens ||"
+     "  output_tokens || cost_pico) FROM runs) || '/' || (SELECT picked FROM sessions) || '/' ||"
+     " (SELECT count(*) FROM messages WHERE covers IS NULL AND emptied IS NULL)",
+     "1jjob5672failedwhyt1telegram:71234,2jjob8901running0000/1/2"},
+};
+
+static void open_as(int version)
+{
+    struct store_migrations table = {store_schema.steps, (size_t)version};
+    struct store *store = NULL;
+    assert_int_equal(store_open_schema(home, NULL, &table, &store, NULL), 0);
+    store_wait(store);
+    assert_int_equal(store_state(store), STORE_READY);
+    store_close(store);
+    assert_int_equal(fixture_number(path, "PRAGMA user_version"), version);
+}
+
+static bool add_history(void *context, const struct store_message *message)
+{
+    char *text = context;
+    size_t len = strlen(text);
+    snprintf(text + len, 64 - len, "%.*s|", (int)message->content.len, message->content.data);
+    return true;
+}
+
+// Brought to this version at once, each of them, with all that those before it could hold.
+static void recent_versions_keep_what_they_hold(void **state)
+{
+    for (size_t last = 0; last < ARRAY_LEN(recent); last++) {
+        char history[64] = "";
+        for (size_t i = 0; i <= last; i++) {
+            open_as(recent[i].version);
+            fixture_exec(path, recent[i].content);
+        }
+        struct store *store = fixture_open(home, NULL);
+        assert_int_equal(store_state(store), STORE_READY);
+        assert_int_equal(store_read_history(store_view(store), SPAN_LITERAL("a"), 100, add_history,
+                                            history, NULL),
+                         0);
+        assert_string_equal(history, "one|two|");
+        store_close(store);
+        assert_int_equal(fixture_number(path, "PRAGMA user_version"), store_schema.count);
+        for (size_t i = 0; i <= last; i++)
+            assert_string_equal(fixture_text(path, recent[i].question), recent[i].answer);
+        assert_string_equal(fixture_text(path, "PRAGMA integrity_check"), "ok");
+        remove_home(state);
+        make_home(state);
+    }
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
@@ -252,6 +338,7 @@ int main(void)
         TEST(the_terms_of_turns_that_were_under_way),
         TEST(version_9_learns_to_wait),
         TEST(a_message_of_version_16_is_the_senders_own),
+        TEST(recent_versions_keep_what_they_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

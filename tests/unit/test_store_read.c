@@ -35,7 +35,7 @@ static int count(void *context, struct store_view *view, struct error *err)
     }
     if (counting->fails_with < 0)
         return error_set(err, counting->fails_with, "it would not go");
-    int r = store_read_message_count(view, S("a"), &counting->messages, err);
+    int r = store_read_history_count(view, S("a"), &counting->messages, err);
     return r < 0 ? r : counting->fails_with;
 }
 
@@ -155,8 +155,9 @@ static int count_for_ever(void *context, struct store_view *view, struct error *
     sem_post(counting->begun);
     int64_t most = 0;
     return store_read_number(view,
-                             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
-                             "SELECT max(i) FROM n",
+                             "SELECT max(a.rowid + f.rowid) FROM sqlite_schema a, sqlite_schema b,"
+                             " sqlite_schema c, sqlite_schema d, sqlite_schema e, sqlite_schema f,"
+                             " sqlite_schema g, sqlite_schema h",
                              NULL, 0, &most, err);
 }
 
@@ -179,7 +180,7 @@ static void closing_interrupts_a_read_and_begins_no_other(void **state)
     int64_t messages = 0;
     talk.store = fixture_open(talk.home, NULL); // marked as closed cleanly, with what was queued
     store_wait(talk.store);
-    assert_int_equal(store_read_message_count(store_view(talk.store), S("a"), &messages, NULL), 0);
+    assert_int_equal(store_read_history_count(store_view(talk.store), S("a"), &messages, NULL), 0);
     assert_int_equal(messages, 1);
     sem_destroy(&begun);
 }

@@ -346,6 +346,71 @@ static void reads_wait_for_the_store(void **state)
     store_close(closed);
 }
 
+static void keep_number(void *context, int result, const struct error *err, int64_t rowid)
+{
+    *(int64_t *)context = result < 0 ? -1 : 100 * result + rowid;
+}
+
+static int64_t pruned_before(int64_t before_ms)
+{
+    int64_t found = -2;
+    assert_true(store_sessions_prune(talk.store, before_ms, keep_number, &found, NULL) > 0);
+    store_wait(talk.store);
+    return found;
+}
+
+// In batches; what goes on in its chat stays, and so does what has a turn that has not ended.
+static void sessions_that_have_ended_are_pruned(void **state)
+{
+    (void)state;
+    talk_begin(talk.store, "t1", 0, NULL);
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+             " INSERT INTO sessions(id, channel, chat, created_ms, updated_ms, picked)"
+             " SELECT 'old' || i, 'telegram', '7', 1, i, i + 100 FROM n",
+             STORE_PRUNED_MAX + 3);
+    store_wait(talk.store);
+    fixture_exec(talk.path, sql);
+    fixture_exec(talk.path, "UPDATE sessions SET updated_ms = 5000 WHERE id = 'a'");
+    assert_int_equal(pruned_before(1), 0); // none is that old
+    assert_int_equal(pruned_before(1000), 100 * STORE_LEFT_OVER + STORE_PRUNED_MAX);
+    assert_int_equal(pruned_before(1000), 2); // the newest goes on
+    assert_int_equal(pruned_before(INT64_MAX), 0);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM sessions"), 2);
+    talk_finish(talk.store, "t1", STORE_TURN_DONE, NULL, false);
+    assert_int_equal(pruned_before(INT64_MAX), 1);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM messages"), 0);
+}
+
+// Nobody goes on with the run of a job, or with a task that was handed on. But while the turn that
+// handed it on has not ended, it may still read what came of it.
+static void runs_and_tasks_are_pruned(void **state)
+{
+    int64_t count = 0;
+    (void)state;
+    talk_begin(talk.store, "t1", 0, NULL);
+    store_wait(talk.store);
+    fixture_exec(talk.path,
+                 "INSERT INTO sessions(id, channel, chat, thread, created_ms, updated_ms,"
+                 " picked) VALUES ('run', 'cron', 'job', '1-1', 1, 1, 900),"
+                 " ('mine', 'delegate', 'a', 't', 1, 1, 901),"
+                 " ('other', 'delegate', 'b', 't', 1, 1, 902),"
+                 " ('only', 'api', '', '', 1, 1, 903)");
+    assert_int_equal(store_count_ended(store_view(talk.store), 1, &count, NULL), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(store_count_ended(store_view(talk.store), 1000, &count, NULL), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(pruned_before(1000), 2);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM sessions WHERE id IN"
+                                               " ('mine', 'only')"),
+                     2);
+    talk_finish(talk.store, "t1", STORE_TURN_DONE, NULL, false);
+    assert_int_equal(pruned_before(1000), 1);
+    assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM sessions WHERE id = 'mine'"),
+                     0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, talk_setup_session, talk_teardown)
@@ -358,6 +423,8 @@ int main(void)
         TEST(sessions_are_listed_by_use),
         TEST(a_session_is_found_by_the_beginning_of_its_id),
         TEST(a_deleted_session_leaves_nothing_behind),
+        TEST(sessions_that_have_ended_are_pruned),
+        TEST(runs_and_tasks_are_pruned),
         TEST(reads_wait_for_the_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ struct router_deployment {
     int64_t num_retries;              // -1: the plan's
     int64_t max_tokens;               // model_info: of an answer; -1: not known
     int64_t max_input_tokens;         // the context; -1: not known
+    unsigned media;                   // model_info: what it takes, bits of enum chat_media
     struct router_price price;        // -1: not known
 };
 

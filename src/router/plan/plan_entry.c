@@ -224,6 +224,10 @@ void plan_read_entry(const struct plan_section *section, struct router_deploymen
     read_limits(section, d);
     read_prices(section, &d->price);
     check_default_tokens(section, d);
+    bool sees = false, hears = false;
+    plan_read_bool(section, "model_info.supports_vision", &sees);
+    plan_read_bool(section, "model_info.supports_audio_input", &hears);
+    d->media = (sees ? CHAT_IMAGES : 0u) | (hears ? CHAT_SOUND : 0u);
     plan_read_text(section, "model_info.mode", &d->mode);
     d->mode = plan_copy(maker, d->mode);
 }

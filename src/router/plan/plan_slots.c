@@ -19,13 +19,13 @@ static const struct work {
     bool done;                    // by this version
 } works[] = {
     {"main", NULL, true},
-    {"compression", "compression", false},
+    {"compression", "compression", true},
     {"title", "title_generation", false},
-    {"vision", "vision", false},
+    {"vision", "vision", true},
     {"session_search", "session_search", false},
     {"approval", "approval", true},
     {"web_extract", "web_extract", false},
-    {"cron", NULL, false},
+    {"cron", NULL, true},
 };
 
 static void add_slot(struct plan_maker *maker, const char *name, const char *model)

@@ -24,6 +24,7 @@ enum {
 struct router_body {
     struct buf bytes; // the client's, owned
     struct request_scan scan;
+    size_t media_bytes;    // of images and sound in it, whose tokens are not those of a text
     struct buf model;      // as the client named it, decoded; empty: it named none
     bool is_named_outside; // the path or the slot named it; what the body says does not count
     bool stream;

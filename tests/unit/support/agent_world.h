@@ -20,6 +20,7 @@
  *     allow MORE            what lets a call run about which the approval model is asked, and more
  *     hang TEXT             text, and then nothing more
  *     fail TEXT SENTENCE    one word of text, then a failure
+ *     long IT SENTENCE      the conversation is too long for it
  *     refuse SENTENCE       fails at once
  *     paid WHO LINE         one of these that ends, with the notice "WHO is paid"
  *

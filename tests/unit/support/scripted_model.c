@@ -141,11 +141,14 @@ static void deliver(void *context)
         reply(model, text, false, CHAT_FINISH_STOP);
     } else if (is(line, "hang", &rest)) {
         say(model, rest);
-    } else if (is(line, "fail", &rest)) {
-        struct chat_failure failure = {.kind = CHAT_SERVER, .status = 500, .retry_after_ms = -1};
+    } else if (is(line, "fail", &rest) || is(line, "long", &rest)) {
+        struct chat_failure failure = {.kind = *line == 'l' ? CHAT_TOO_LONG : CHAT_SERVER,
+                                       .status = 500,
+                                       .retry_after_ms = -1};
         char *sentence = strchr(line + 5, ' ');
         *sentence = '\0';
-        say(model, rest);
+        if (failure.kind != CHAT_TOO_LONG)
+            say(model, rest);
         snprintf(failure.text, sizeof failure.text, "%s", sentence + 1);
         model->pending = 0;
         model->sink->on_failure(model->context, &failure);
@@ -162,8 +165,10 @@ static int start(struct chat_provider *provider, const struct chat_request *requ
     const char **script = model->hooks.script, *rest;
     size_t len = strcspn(*script, "\n");
     assert_int_equal(model->pending, 0);
-    bool consulted = request->origin.slot && strcmp(request->origin.slot, "approval") == 0;
-    assert_true(request->message_count > 1 && (request->tool_count == 0) == consulted);
+    const char *slot = request->origin.slot ? request->origin.slot : "";
+    bool beside = strcmp(slot, "approval") == 0 || strcmp(slot, "compression") == 0 ||
+                  strcmp(slot, "title") == 0;
+    assert_true(request->message_count > 1 && (request->tool_count == 0) == beside);
     assert_int_equal(request->messages[0].role, CHAT_SYSTEM);
     buf_clear(model->hooks.prompt);
     scripted_model_write(request->messages, request->message_count, model->hooks.prompt);
