@@ -13,7 +13,7 @@ from runner import report, running, stamps
 from runner.results import LOGS, Count
 from runner.suites import BUILDS, LANES, command_at
 
-AGAIN_MAX = 2                           # failed tests of a suite that are asked again, alone
+AGAIN_MAX = 5                           # failed tests of a suite that are asked again, alone
 
 
 class Lanes:

@@ -69,6 +69,7 @@ def close(results, seconds, target):
     failed = sum(count.failed for _, count, _ in results)
     cached = [suite.name for suite, count, _ in results if count.cached]
     unsteady = [name for _, count, _ in results for name in count.unsteady]
+    broken = [(suite.name, name) for suite, count, _ in results for name in count.failures]
     rows = timings(results)
     if target:
         keep(target, rows)
@@ -77,6 +78,8 @@ def close(results, seconds, target):
         print(f'{taken:9.1f} s  {suite}: {name}')
     for name in unsteady:
         print(f'unsteady: {name}')
+    for suite, name in broken:
+        print(f'failed: {suite}: {name}')
     print(f'{len(results)} suites in {seconds:.0f} s, {sum(t.cpu for _, _, t in results):.0f} s '
           f'CPU; cached: {", ".join(cached) or "none"}; {len(unsteady)} unsteady tests')
     print(f'{passed} passed, {failed} failed', flush=True)

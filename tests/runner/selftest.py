@@ -37,7 +37,7 @@ AGAIN = [
     ('one of two failed alone', 'pff', 'pf', (1, 2)),
     ('not found alone', 'ppf', '', (2, 1)),
     ('another one passed alone', 'pff', 'p', (1, 2)),
-    ('too many to be asked again', 'pfff', 'ppp', (1, 3)),
+    ('too many to be asked again', 'pffffff', 'pppppp', (1, 6)),
 ]
 
 JUNIT = '''<?xml version="1.0"?><testsuites>
