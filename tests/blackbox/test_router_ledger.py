@@ -591,9 +591,11 @@ def test_a_cap_holds_across_kills(hermes, router):
 
 
 def test_whoever_leaves_at_any_moment_nothing_stays_held(hermes, router):
-    """Before the reservation is on the disk, before the answer, in the middle of it."""
-    router.start({"free": [priced(router, kind) for kind in ("echo", "drip", "hang")]},
-                 litellm={"max_budget": 1000})
+    """Before the reservation is on the disk, before the answer, in the middle of it. One call that
+    stays to its end comes first: on a slow machine all others may leave before they are seen."""
+    router.start({"free": [priced(router, kind) for kind in ("echo", "drip", "hang")],
+                  "cheap": [priced(router)]}, litellm={"max_budget": 1000})
+    assert router.ask(model="cheap", max_tokens=100).status == 200
 
     def leave(seconds):
         with router.open(max_tokens=100) as sock:
@@ -603,8 +605,8 @@ def test_whoever_leaves_at_any_moment_nothing_stays_held(hermes, router):
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
         list(pool.map(leave, [random.choice((0.0001, 0.001, 0.01, 0.05, 0.2))
                               for _ in range(300)]))
-    until = time.monotonic() + 20
-    while reserved := router.metrics().get(RESERVED, "not shown to so many at once"):
+    until = time.monotonic() + 60
+    while reserved := router.metrics()[RESERVED]:
         assert time.monotonic() < until, reserved
     router.stop()
     rows, days, budgets, count = sums(hermes)
