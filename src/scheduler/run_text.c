@@ -226,6 +226,27 @@ static void write_output(const struct run *run, const char *when, struct buf *ou
                              : "[SILENT]");
 }
 
+// Names are seconds of the local clock, so another run may have this one's already: of the second
+// before, or of the hour that the clock shows twice. A run that goes on in the next process keeps
+// its own.
+static void name_output(const struct run *run, const char *directory, const char *when,
+                        char name[ISO_TIME_SIZE])
+{
+    enum { LATER_MOST = 60 };
+    CLEANUP(mem_cleanup) char *mark = mem_printf("\n**Run Time:** %s\n", when);
+    for (int later = 0; later < LATER_MOST; later++) {
+        char local[ISO_TIME_SIZE];
+        BUF_AUTO text = BUF_INIT(2 * RUN_TEXT_MAX);
+        iso_time_format(run->started_ms + later * 1000, &run->scheduler->env.zone, local);
+        snprintf(name, ISO_TIME_SIZE, "%.10s_%.2s-%.2s-%.2s.md", local, local + 11, local + 14,
+                 local + 17);
+        CLEANUP(mem_cleanup) char *path = mem_printf("%s/%s", directory, name);
+        if (fd_read_file(path, &text, NULL) == -ENOENT ||
+            span_find(buf_span(&text), span_of(mark)) >= 0)
+            return;
+    }
+}
+
 void run_keep_output(const struct run *run)
 {
     const struct scheduler *scheduler = run->scheduler;
@@ -235,13 +256,13 @@ void run_keep_output(const struct run *run)
     if (scheduler->env.config->outputs == 0 || !*run->job->id)
         return;
     iso_time_format(run->started_ms, &scheduler->env.zone, when);
-    snprintf(name, sizeof name, "%.10s_%.2s-%.2s-%.2s.md", when, when + 11, when + 14, when + 17);
     CLEANUP(mem_cleanup) char *all = mem_printf("%s/output", scheduler->file.directory);
     CLEANUP(mem_cleanup) char *path = mem_printf("%s/%s", all, run->job->id);
     mkdir(scheduler->file.directory, 0700);
     mkdir(all, 0700);
     mkdir(path, 0700);
     FD_AUTO directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    name_output(run, path, when, name);
     write_output(run, when, &text);
     int r = directory < 0 ? error_errno(&err, errno, "cannot open %s", path)
                           : replace_file(directory, name, 0600, buf_span(&text), false, &err);

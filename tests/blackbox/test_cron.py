@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 import time
 
 import pytest
@@ -59,6 +60,30 @@ def test_a_job_runs_and_its_outcome_is_kept(home, up, service):
     job, = jobs(home)
     assert job["last_status"] == "ok" and job["repeat"]["completed"] == 1
     assert "hi: every 1m, scheduled, next" in cron(home).ok().out.decode()
+
+
+def test_two_runs_of_one_second(home, service):
+    """Each keeps its answer, under a name of its own that is later than the one before it."""
+    home.put("scripts/x.sh", "cat said.txt\n")
+    service()
+    cron(home, "add", "every 2h", "--no-agent", "--script", "x.sh", "--name", "m").ok()
+    output = home.home / "cron/output" / jobs(home)[0]["id"]
+    for number in range(1, 5):
+        home.put("workspace/said.txt", f"answer {number}\n")
+        cron(home, "run", "m").ok()
+        ended(home, number)
+        if number == 1:  # as if the next few were of the same second, by a name of that time
+            first, = output.glob("*.md")
+            zero = datetime.datetime.strptime(first.stem, "%Y-%m-%d_%H-%M-%S")
+            for later in range(20):
+                name = zero + datetime.timedelta(seconds=later)
+                home.put(f"cron/output/{output.name}/{name:%Y-%m-%d_%H-%M-%S}.md",
+                         first.read_text())
+    found = sorted(output.glob("*.md"))
+    said = [re.search(r"answer \d", path.read_text())[0] for path in found]
+    assert said == ["answer 1"] * 20 + ["answer 2", "answer 3", "answer 4"], said
+    for path in found:
+        datetime.datetime.strptime(path.name, "%Y-%m-%d_%H-%M-%S.md")
 
 
 def test_a_time_that_comes(home, up, service):

@@ -231,7 +231,7 @@ def template(binary):
         running.stop()
         failing, = json.loads((hermes.home / "cron/jobs.json").read_text())["jobs"]
         assert failing["failure_streak"] == 1, failing
-        shutil.rmtree(hermes.home / "cron/output")  # the next may be of the same second
+        shutil.rmtree(hermes.home / "cron/output")  # so that each case has one of each run
         hermes.finish()
         yield path
 
