@@ -36,6 +36,7 @@ readonly HERE=scripts/ai
 : "${SECRETS:=k8s/secrets.env}"
 : "${HERMES_MODEL:=free}"
 : "${ROUTER:=}"
+: "${AGENT_API:=}"
 : "${KUBERNETES_MCP:=}"
 : "${TIMEOUT:=}"
 : "${TAG:=}"

@@ -160,15 +160,19 @@ def test_a_build_for_another_registry_does_not_count(tree):
     assert f"newTag: '{head}'" in tree.kubectl.overlay('hermes')
 
 
-# ---- the router, for other pods
+# ---- the router and the agent's API, for other pods
 
 KEY = 'LITELLM_MASTER_KEY=sk-1\n'
+API_KEY = 'API_SERVER_KEY=12345678\n'
+ROUTERS = {'service/hermes-router', 'networkpolicy/hermes-router',
+           'networkpolicy/hermes-router-clients'}
+APIS = {word.replace('-router', '-api') for word in ROUTERS}
 
 
 def test_the_router_is_opened_when_asked_for_and_with_a_key(tree):
     well(tree)
     tree.secrets(KEY)
-    done = deploy(tree, ROUTER='1', NAMESPACE='cellar')
+    done = deploy(tree, ROUTER='1', AGENT_API='', NAMESPACE='cellar')
     assert done.status == 0, done.text
     things = tree.rendered('hermes')
     for kind, name in (('Service', 'hermes-router'), ('NetworkPolicy', 'hermes-router'),
@@ -178,7 +182,27 @@ def test_the_router_is_opened_when_asked_for_and_with_a_key(tree):
         assert found['labels']['app.kubernetes.io/part-of'] == 'hermes', 'undeploy goes by it'
     agent = things['Deployment', 'hermes']['spec']['template']['spec']['containers'][0]
     assert {'name': 'HERMES_ROUTER_HOST', 'value': '0.0.0.0'} in agent['env']
-    assert 'http://hermes-router.cellar:4000/v1' in done.out
+    assert 'http://hermes-router.cellar:4000/v1' in done.out and 'hermes-api' not in done.out
+    gone, = tree.kubectl.calls('^delete')
+    assert APIS <= set(gone['words']) and not ROUTERS & set(gone['words'])
+
+
+def test_the_api_is_opened_when_asked_for_and_with_a_key(tree):
+    well(tree)
+    tree.secrets(KEY + API_KEY)
+    done = deploy(tree, ROUTER='1', AGENT_API='1', NAMESPACE='cellar')
+    assert done.status == 0, done.text
+    things = tree.rendered('hermes')
+    for kind, name in (('Service', 'hermes-api'), ('NetworkPolicy', 'hermes-api'),
+                       ('NetworkPolicy', 'hermes-api-clients'), ('Service', 'hermes-router')):
+        found = things[kind, name]['metadata']
+        assert found['namespace'] == 'cellar'
+        assert found['labels']['app.kubernetes.io/part-of'] == 'hermes', 'undeploy goes by it'
+    agent = things['Deployment', 'hermes']['spec']['template']['spec']['containers'][0]
+    for name in ('API_SERVER_HOST', 'HERMES_ROUTER_HOST'):
+        assert {'name': name, 'value': '0.0.0.0'} in agent['env']
+    assert sorted(port['containerPort'] for port in agent['ports']) == [4000, 8642, 9119]
+    assert 'http://hermes-api.cellar:8642/v1' in done.out and '12345678' not in done.text
     assert not tree.kubectl.calls('^delete')
 
 
@@ -186,10 +210,10 @@ def test_without_being_asked_for_it_is_closed_again(tree):
     well(tree)
     tree.secrets(KEY)
     assert deploy(tree).status == 0
-    assert ('Service', 'hermes-router') not in tree.rendered('hermes')
+    services = {name for kind, name in tree.rendered('hermes') if kind == 'Service'}
+    assert services == {'hermes'}
     gone, = tree.kubectl.calls('^delete')
-    assert {'service/hermes-router', 'networkpolicy/hermes-router',
-            'networkpolicy/hermes-router-clients'} <= set(gone['words'])
+    assert ROUTERS | APIS <= set(gone['words'])
     assert '--ignore-not-found' in gone['words']
 
 
@@ -221,10 +245,12 @@ def test_a_key_that_is_none_does_not_open_it(tree, form, value, wanted):
     assert f'Put {wanted if "#" not in form else "LITELLM_MASTER_KEY"} into' in done.err
 
 
-@pytest.mark.parametrize('value, why', [('1', 'there is no key'), ('yes', 'ROUTER=yes')])
-def test_without_a_key_it_is_not_opened(tree, value, why):
-    tree.secrets()
-    done = deploy(tree, ROUTER=value)
+@pytest.mark.parametrize('secrets', ['', 'API_SERVER_KEY=\n', 'API_SERVER_KEY=1234567\n'])
+@pytest.mark.parametrize('name', ['ROUTER', 'AGENT_API'])
+@pytest.mark.parametrize('value, why', [('1', 'there is no key'), ('yes', '=yes means nothing')])
+def test_without_a_key_it_is_not_opened(tree, secrets, name, value, why):
+    tree.secrets('OPENROUTER_API_KEY=sk-q\n' + secrets)
+    done = deploy(tree, **{name: value})
     assert done.status == 1 and why in done.err and not tree.kubectl.calls()
 
 

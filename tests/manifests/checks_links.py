@@ -15,7 +15,10 @@ SECRETS = {('hermes', 'hermes-secrets'): (None, False),
 CLUSTER_WIDE = ('Namespace', 'ClusterRole', 'ClusterRoleBinding')
 MADE_BY_KUBERNETES = {'kube-root-ca.crt'}   # a ConfigMap in each namespace
 # Policies about pods that others bring.
-FOR_OTHERS = {'hermes-clients', 'hermes-router-clients'}
+FOR_OTHERS = {'hermes-clients', 'hermes-router-clients', 'hermes-api-clients'}
+# What a component opens to other pods: its name -> the options of its port and of its address.
+FACES = {'router': ('router.port', 'HERMES_ROUTER_HOST'),
+         'api': ('gateway.api_server.port', 'API_SERVER_HOST')}
 
 
 @check
@@ -113,8 +116,8 @@ def ports(tree):
     address = yaml.safe_load(tree.files['registry/config.yml'])['http']['addr']
     listens = {'hermes': [int(program_default('admin.port'))],
                'registry': [int(address.rpartition(':')[2])]}
-    if is_router_open(tree):
-        listens['hermes'].append(int(program_default('router.port')))
+    listens['hermes'] += [int(program_default(port)) for face, (port, _) in FACES.items()
+                          if is_open(tree, face)]
     for container in tree.containers():
         declared = sorted(port.get('containerPort') for port in container.body.get('ports', []))
         want = sorted(listens.get(container.body['name'], []))
@@ -122,31 +125,41 @@ def ports(tree):
             yield container, f'its ports are {declared}, its program listens on {want}'
 
 
-def is_router_open(tree):
-    return tree.find('Service', 'hermes-router', 'hermes') is not None
+def is_open(tree, face):
+    return tree.find('Service', f'hermes-{face}', 'hermes') is not None
 
 
 @check
 def router(tree):
     """Closed to others unless the component is there; then its Service, its port, its policy and
     the program's own address open together, for pods that say that they are its clients."""
-    opened, port = is_router_open(tree), int(program_default('router.port'))
-    policy = tree.find('NetworkPolicy', 'hermes-router', 'hermes')
+    yield from opened_together(tree, 'router')
+
+
+@check
+def api(tree):
+    """As the router."""
+    yield from opened_together(tree, 'api')
+
+
+def opened_together(tree, face):
+    opened, (option, variable) = is_open(tree, face), FACES[face]
+    port, label = int(program_default(option)), f'hermes/{face}-client'
+    policy = tree.find('NetworkPolicy', f'hermes-{face}', 'hermes')
     if bool(policy) != opened:
-        yield 'k8s/router', 'a Service and a policy belong together'
-    yield from clients(tree, 'hermes-router-clients', 'hermes/router-client', port * opened)
+        yield f'k8s/{face}', 'a Service and a policy belong together'
+    yield from clients(tree, f'hermes-{face}-clients', label, port * opened)
     for container in tree.containers():
         if container.body['name'] == 'hermes':
             hosts = [entry.get('value') for entry in container.environment
-                     if entry['name'] == 'HERMES_ROUTER_HOST']
-            yield from expect(container, 'HERMES_ROUTER_HOST', hosts, ['0.0.0.0'] * opened)
+                     if entry['name'] == variable]
+            yield from expect(container, variable, hosts, ['0.0.0.0'] * opened)
     if opened:
-        service = tree.find('Service', 'hermes-router', 'hermes')
+        service = tree.find('Service', f'hermes-{face}', 'hermes')
         yield from expect(service, 'ports', [one['port'] for one in service.spec['ports']], [port])
         yield from expect(service, 'type', service.spec.get('type', 'ClusterIP'), 'ClusterIP')
     if policy:
-        asking = {'namespaceSelector': {},
-                  'podSelector': {'matchLabels': {'hermes/router-client': 'true'}}}
+        asking = {'namespaceSelector': {}, 'podSelector': {'matchLabels': {label: 'true'}}}
         yield from expect(policy, 'ingress', policy.spec.get('ingress'), [
             {'from': [asking], 'ports': [{'port': port, 'protocol': 'TCP'}]}])
 

@@ -144,6 +144,13 @@ MUTATIONS = [
     ('k8s/router/service.yaml', 'port: 4000', 'port: 80', 'router'),
     ('k8s/router/deployment.yaml', 'containerPort: 4000', 'containerPort: 4001', 'ports'),
     ('k8s/router/network-policy.yaml', 'port: 4000', 'port: 9119', 'router'),
+    ('k8s/api/network-policy.yaml', '  name: hermes-api-clients', '  name: clients', 'api'),
+    ('k8s/api/network-policy.yaml', '            matchLabels:\n'
+     '              hermes/api-client: "true"\n', '', 'api'),
+    ('k8s/api/kustomization.yaml', '  - network-policy.yaml\n', '', 'api'),
+    ('k8s/api/deployment.yaml', 'value: 0.0.0.0', 'value: 127.0.0.1', 'api'),
+    ('k8s/api/service.yaml', 'port: 8642', 'port: 80', 'api'),
+    ('k8s/api/deployment.yaml', 'containerPort: 8642', 'containerPort: 8643', 'ports'),
 
     # ---- the view of the cluster ----
     (VIEW + 'access.yaml', '      - pods/log\n', '      - pods/log\n      - secrets\n', 'access'),

@@ -12,8 +12,9 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 FOLDERS = ['registry', 'kaniko/hermes-build', 'kaniko/kubernetes-mcp-build', 'k8s']
 # The folders that an overlay may add to another, and the sets of them that are looked at.
 COMPONENTS = {'registry/auth': 'registry', 'registry/node-port': 'registry', 'k8s/router': 'k8s',
-              'k8s/kubernetes-mcp': 'k8s'}
-CHOICES = ([], ['registry/auth', 'k8s/router'], ['registry/node-port', 'k8s/kubernetes-mcp'])
+              'k8s/api': 'k8s', 'k8s/kubernetes-mcp': 'k8s'}
+CHOICES = ([], ['registry/auth', 'k8s/router'],
+           ['registry/node-port', 'k8s/kubernetes-mcp', 'k8s/api'])
 PRIVATE = {'k8s/secrets.env', 'registry/htpasswd', 'registry/docker-config.json'}
 
 # What scripts/ai adds to a build: everything that differs between two of them.
