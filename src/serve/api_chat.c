@@ -145,16 +145,13 @@ void api_chat(struct api *api, struct http_exchange *exchange, struct span rest)
     node_bool(node_get(node_get(root, "stream_options"), "include_usage"), &request.tells_usage);
     const char *model = node_text(node_get(root, "model"));
     request.model = model ? mem_strdup(model) : NULL;
-    if (!api_read_messages(&request, node_get(root, "messages"), exchange) ||
-        !api_name_session(api, &request, http_exchange_header(exchange, "X-Hermes-Session-Id"),
+    if (!api_read_messages(&request, node_get(root, "messages"), exchange))
+        return;
+    struct span session = http_exchange_header(exchange, "X-Hermes-Session-Id");
+    if (!api_name_session(api, &request, api_take_chore(&request) ? SPAN_ABSENT : session,
                           exchange))
         return;
-    if (node_is(node_get(root, "tool_choice"), "none"))
+    if (!request.forgets && node_is(node_get(root, "tool_choice"), "none"))
         request.asked->tools = mem_strdup("-"); // which is the name of none
-    if (!request.streams && api_is_chore(&request)) {
-        free(request.asked->tools);
-        request.asked->tools = mem_strdup("-");
-        request.forgets = true;
-    }
     api_work_start(api, &form, &request, exchange);
 }

@@ -165,7 +165,9 @@ static void answer(struct api *api, struct http_exchange *exchange, struct span 
     struct span rest, method = http_exchange_method(exchange);
     const struct route *route = route_of(path, &rest);
     if (!route) {
-        api_refuse(exchange, 404, NULL, "there is no such path; docs/api.md lists them");
+        api_refuse(exchange, 404, NULL,
+                   "there is no such path; docs/api.md lists them. The address for clients of "
+                   "OpenAI's ends in /v1");
     } else if (route->method && !span_is(method, route->method)) {
         http_exchange_add_header(exchange, "Allow", route->method);
         api_refuse(exchange, 405, NULL, "this path accepts only %s", route->method);

@@ -182,10 +182,12 @@ static bool read_item(struct asked *asked, struct node item, struct http_exchang
         return true;
     if (!node_is(type, "function_call_output"))
         return read_message(asked, item, exchange);
-    const char *output = node_text(node_get(item, "output"));
-    struct chat_message one = {.role = CHAT_USER,
-                               .text = mem_printf(TOOL_RESULT "%s", output ? output : ""),
-                               .tainted = true};
+    BUF_AUTO text = BUF_INIT(API_BODY_MAX);
+    buf_append_text(&text, TOOL_RESULT);
+    if (!read_content(asked, node_get(item, "output"), &text, exchange))
+        return false;
+    struct chat_message one = {
+        .role = CHAT_USER, .text = mem_strdup(buf_text(&text)), .tainted = true};
     chat_history_append(&asked->given, &one);
     return true;
 }
@@ -230,9 +232,20 @@ bool api_read_input(struct api *api, struct api_request *request, struct node ro
     return read_items(asked, input, exchange) && take_question(request, exchange);
 }
 
-bool api_is_chore(const struct api_request *request)
+// A question about a document begins like that too, but shows no chat.
+bool api_take_chore(struct api_request *request)
 {
-    return !request->asked->given.count && strncmp(request->text, "### Task:", 9) == 0;
+    struct asked *asked = request->asked;
+    const char *text = request->text;
+    if (request->streams || request->previous || asked->given.count ||
+        strncmp(text, "### Task:", 9) != 0 ||
+        (strstr(text, "<context>") && !strstr(text, "<chat_history>")))
+        return false;
+    free(asked->tools);
+    asked->tools = mem_strdup("-"); // which is the name of none
+    asked->compares = false;
+    request->forgets = true;
+    return true;
 }
 
 static void keep_chat(void *context, const struct store_session *session)
@@ -243,14 +256,16 @@ static void keep_chat(void *context, const struct store_session *session)
              session->chat.data);
 }
 
-// A conversation that no id was given for is found again by what it began with.
-static void name_by_content(struct api_request *request)
+// A conversation that no id was given for is found again by what its client calls it, which says
+// nothing about what is in it, or by what it began with.
+static void name_by_content(struct api_request *request, struct span called)
 {
     const struct chat_history *given = &request->asked->given;
+    const char *first = given->count ? given->messages[0].text : request->text;
     char hex[SHA256_HEX_SIZE];
     struct sha256 hash;
     sha256_init(&hash);
-    sha256_add(&hash, span_of(given->count ? given->messages[0].text : request->text));
+    sha256_add(&hash, called.len ? called : span_of(first));
     sha256_end_hex(&hash, hex);
     snprintf(request->chat, sizeof request->chat, "by-%.32s", hex);
     request->derived = true;
@@ -262,7 +277,7 @@ bool api_name_session(struct api *api, struct api_request *request, struct span 
     struct asked *asked = request->asked;
     given = span_trim(given);
     if (!given.len && asked->compares) {
-        name_by_content(request);
+        name_by_content(request, http_exchange_header(exchange, "X-OpenWebUI-Chat-Id"));
         return true;
     }
     asked->compares = false;

@@ -22,5 +22,6 @@ bool api_read_input(struct api *api, struct api_request *request, struct node ro
 bool api_read_body(struct http_exchange *exchange, struct document *ret_doc);
 bool api_name_session(struct api *api, struct api_request *request, struct span given,
                       struct http_exchange *exchange);
-// "Write a title", as web interfaces have it done beside a conversation.
-bool api_is_chore(const struct api_request *request);
+// Is it "write a title", as web interfaces have it done beside a conversation? Then it is done
+// without tools, in a session of its own that is not kept, whatever session they name.
+bool api_take_chore(struct api_request *request);

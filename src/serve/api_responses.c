@@ -183,7 +183,10 @@ static void fill_call(struct node item, const struct api_work *work, const struc
     if (text.len > API_RESULT_MAX)
         text.len = API_RESULT_MAX;
     text.len -= utf8_incomplete_tail(text);
-    node_add_string(item, "output", text);
+    // A list, which OpenAI's clients read as well as a text, and Open WebUI alone.
+    struct node part = node_add_object(node_add_array(item, "output"), NULL);
+    node_add_text(part, "type", "input_text");
+    node_add_string(part, "text", text);
 }
 
 static void tell_call(struct api_work *work, const struct turn_event *event)
@@ -255,12 +258,13 @@ static void ask(struct api *api, struct http_exchange *exchange)
     request.asked->lasts = true;
     node_bool(node_get(root, "store"), &kept);
     node_bool(node_get(root, "stream"), &request.streams);
-    if (!api_read_input(api, &request, root, exchange) ||
-        (!*request.chat &&
-         !api_name_session(api, &request, span_of(node_text(node_text(named) ? named : id)),
-                           exchange)))
+    if (!api_read_input(api, &request, root, exchange))
         return;
-    request.forgets = !kept && !request.previous && node_type(named) == JSON_ABSENT;
+    struct span name = span_of(node_text(node_text(named) ? named : id));
+    bool chore = api_take_chore(&request);
+    if (!*request.chat && !api_name_session(api, &request, chore ? SPAN_ABSENT : name, exchange))
+        return;
+    request.forgets = chore || (!kept && !request.previous && node_type(named) == JSON_ABSENT);
     api_work_start(api, &form, &request, exchange);
 }
 
