@@ -119,13 +119,11 @@ int command_memory(const struct conversation *conversation, struct span rest,
         return memory_block_forget(env->memory, env->home, rest, &effect->reply, err);
     if (word.len)
         return error_set(err, -EINVAL, "it is /memory, or /memory forget TEXT|NUMBER");
-    memory_block_append_file(env->memory, env->home, MEMORY_NOTES, &effect->reply);
-    if (effect->reply.len)
-        buf_append_char(&effect->reply, '\n');
-    memory_block_append_file(env->memory, env->home, MEMORY_USER, &effect->reply);
-    if (!effect->reply.len)
-        buf_append_text(&effect->reply, "There is nothing in MEMORY.md and USER.md, or they are "
-                                        "switched off (memory.memory_enabled).");
+    memory_block_list(env->memory, env->home, &effect->reply);
+    buf_append_text(&effect->reply, effect->reply.len
+                                        ? "\n\n/memory forget NUMBER removes one of them."
+                                        : "There is nothing in MEMORY.md and USER.md, or they are "
+                                          "switched off (memory.memory_enabled).");
     return 0;
 }
 

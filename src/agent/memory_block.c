@@ -100,6 +100,27 @@ void memory_block_append_file(const struct memory_config *config, const char *ho
                    block.name);
 }
 
+void memory_block_list(const struct memory_config *config, const char *home, struct buf *out)
+{
+    BUF_AUTO text = BUF_INIT(UTF8_BYTES_MAX * (size_t)ENTRIES_FILE_MAX);
+    struct entries entries;
+    size_t number = 0;
+    for (enum memory_file at = MEMORY_NOTES; at <= MEMORY_USER; at++) {
+        struct block block = block_of(config, at);
+        buf_clear(&text);
+        if (block.enabled)
+            read_text(home, block.name, &text);
+        entries_parse(buf_span(&text), &entries);
+        if (entries.count)
+            buf_printf(out, "%s%s, %zu%% of %zu characters:", number ? "\n\n" : "", block.name,
+                       entries_characters(&entries) * 100 / block.limit, block.limit);
+        for (size_t i = 0; i < entries.count; i++) {
+            buf_printf(out, "\n%zu. ", ++number);
+            buf_append_span(out, entries.items[i]);
+        }
+    }
+}
+
 int memory_block_forget(const struct memory_config *config, const char *home, struct span wanted,
                         struct buf *out, struct error *err)
 {

@@ -20,9 +20,13 @@ extern const size_t memory_option_count;
 
 enum memory_file { MEMORY_NOTES, MEMORY_USER };
 
+// For a person: the entries of both files, numbered through both; nothing of a block that is
+// switched off.
+void memory_block_list(const struct memory_config *config, const char *home, struct buf *out);
+
 /*
- * Removes the one entry that `wanted` is a part of, or the number of, counted through both files
- * as they are shown, and says so in `out`. Blocks that are switched off are not looked at.
+ * Removes the one entry that `wanted` is a part of, or has this number in that list, and says so in
+ * `out`. Blocks that are switched off are not looked at.
  */
 int memory_block_forget(const struct memory_config *config, const char *home, struct span wanted,
                         struct buf *out, struct error *err);

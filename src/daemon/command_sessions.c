@@ -33,7 +33,8 @@ enum {
     OPTION_YES,
     OPTION_FORMAT,
     OPTION_OUTPUT,
-    OPTION_OLDER
+    OPTION_OLDER,
+    OPTION_SOURCE
 };
 
 /* How sessions are shown */
@@ -256,19 +257,31 @@ static int prune(const struct arguments *arguments, struct error *err)
 {
     BUF_AUTO body = BUF_INIT(CONTROL_ANSWER_MAX);
     JSON_AUTO values = JSON_INIT;
-    const char *days = arguments->values[OPTION_OLDER];
+    BUF_AUTO place = BUF_INIT(URL_BYTES_MAX);
+    const char *days = arguments->values[OPTION_OLDER], *source = arguments->values[OPTION_SOURCE];
     if (!days)
         days = "90"; // as sessions.retention_days
+    if (source && strcmp(source, "cli") == 0)
+        source = "console"; // hermes-agent's word for it
+    buf_append_text(&place, "/prune/");
+    if (source)
+        url_encode(span_of(source), &place);
+    else
+        buf_append_char(&place, '*');
+    buf_append_char(&place, '/');
+    if (buf_is_full(&place))
+        return error_set(err, -EINVAL, "that is not a name of a source");
     int r = check_asking(arguments, err);
     if (r == 0)
-        r = ask_at(arguments, "/prune/", days, "GET", &body, &values, err);
+        r = ask_at(arguments, buf_text(&place), days, "GET", &body, &values, err);
     if (r < 0)
         return r;
     int64_t count = page_number(json_root(&values), "sessions"), gone = 0;
-    printf("%" PRId64 " sessions have ended and were not used for %s days.\n", count, days);
+    printf("%" PRId64 " sessions%s%s have ended and were not used for %s days.\n", count,
+           source ? " of " : "", source ? source : "", days);
     bool more = count > 0 && (arguments->values[OPTION_YES] || agrees("Delete them?"));
     while (more) {
-        r = ask_at(arguments, "/prune/", days, "DELETE", &body, &values, err);
+        r = ask_at(arguments, buf_text(&place), days, "DELETE", &body, &values, err);
         if (r < 0)
             return r;
         gone += page_number(json_root(&values), "sessions");
@@ -354,7 +367,8 @@ const struct command command_sessions = {
                     {"yes", 'y', NULL, "delete, prune: without asking"},
                     {"format", 0, "md|json|jsonl", "export: Markdown, or a line of JSON"},
                     {"output", 'o', "FILE", "export: into this file, which only you can read"},
-                    {"older-than", 0, "DAYS", "prune: not used for so many days"}),
+                    {"older-than", 0, "DAYS", "prune: not used for so many days"},
+                    {"source", 0, "NAME", "prune: only of telegram, console, api, cron, ..."}),
     .max_words = 2,
     .run = run,
 };

@@ -40,7 +40,7 @@ static void on_due(void *context)
     int64_t kept_ms = config->retention_days * INT64_C(24) * 3600 * 1000, job = 0;
     if (config->prunes)
         job = store_sessions_prune(retention->app->store, loop_wall(retention->app->loop) - kept_ms,
-                                   on_pruned, retention, NULL);
+                                   SPAN_ABSENT, on_pruned, retention, NULL);
     if (job > 0)
         retention->job = job;
     else

@@ -26,7 +26,8 @@ struct toolbox;
  *     GET    /sessions/ID       one with its messages, as JSON
  *     DELETE /sessions/ID       and "left_over": why its text may still be in the file
  *     POST   /sessions/ID       {"title": ...}
- *     GET    /prune/DAYS        how many ended ones were not used since; DELETE: some are deleted
+ *     GET    /prune/CHANNEL/DAYS  how many ended ones were not used since, "*": of all channels;
+ *                               DELETE: some of them are deleted
  *     GET    /taints            what is marked, as JSON
  *     DELETE /taints/ID         one of these marks, or of all files, if it is still as it was told
  *     GET    /cost/BY/DAYS      what was spent in so many days, by model, slot, key, day, session

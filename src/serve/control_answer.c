@@ -156,6 +156,16 @@ static void ask_prune(const struct control_question *question, struct span rest)
     struct store *store = question->env->store;
     struct error err = ERROR_INIT;
     int64_t days = 0, count = 0;
+    struct span channel = span_cut(&rest, '/');
+    bool all = span_is(channel, "*");
+    if (!all && !control_is_chat_name(channel)) {
+        control_refuse(
+            question, 400,
+            "a source is named as \"hermes sessions list\" shows it: telegram, api, cron");
+        return;
+    }
+    if (all)
+        channel = SPAN_ABSENT;
     if (!span_to_i64(rest, &days) || days < 0 || days > PRUNE_DAYS_MAX) {
         control_refuse(question, 400, "the number of days is missing, or is no such number");
         return;
@@ -163,11 +173,11 @@ static void ask_prune(const struct control_question *question, struct span rest)
     int64_t before_ms = loop_wall(question->env->loop) - days * INT64_C(24) * 3600 * 1000;
     if (span_is(question->method, "DELETE")) {
         struct control_question *kept = control_question_keep(question, sizeof *kept);
-        control_submitted(kept, store_sessions_prune(store, before_ms, on_pruned, kept, &err),
-                          &err);
+        control_submitted(
+            kept, store_sessions_prune(store, before_ms, channel, on_pruned, kept, &err), &err);
         return;
     }
-    int r = store_count_ended(store_view(store), before_ms, &count, &err);
+    int r = store_count_ended(store_view(store), before_ms, channel, &count, &err);
     buf_printf(&body, "{\"sessions\":%lld}\n", (long long)count);
     control_reply(question, r, &body, &err);
 }
@@ -234,10 +244,10 @@ void control_ask(const struct control_question *question)
     if (span_is(question->path, "/chat"))
         control_refuse(question, 405, "/chat accepts POST, and DELETE to end the answer");
     else
-        control_refuse(
-            question, 404,
-            "the paths are /status, /sessions, /sessions/ID, /prune/DAYS, /taints, /taints/ID, "
-            "/cost/BY/DAYS, /calls/ID, /mcp-servers/NAME, /cron, /context, /chat and /reload");
+        control_refuse(question, 404,
+                       "the paths are /status, /sessions, /sessions/ID, /prune/CHANNEL/DAYS, "
+                       "/taints, /taints/ID, /cost/BY/DAYS, /calls/ID, /mcp-servers/NAME, /cron, "
+                       "/context, /chat and /reload");
 }
 
 void control_answer(const struct control_env *env, struct span method, struct span path,

@@ -138,34 +138,37 @@ static int delete_all(struct store_job *job, sqlite3 *db, struct error *err)
 struct prune_job {
     struct store_job job;
     int64_t before_ms;
+    struct span channel;
 };
 
 // Of those that have ended: another one of its conversation goes on, or nobody goes on with it, as
 // with a run of a job, what was said to one `hermes chat`, or a task that a turn handed on, which
 // its parent may still read.
 #define OF_ENDED                                                                                 \
-    " FROM sessions s WHERE updated_ms < ? AND (channel IN ('console', 'cron', 'delegate')"      \
+    " FROM sessions s WHERE updated_ms < ?1 AND (?2 IS NULL OR channel = ?2)"                    \
+    " AND (channel IN ('console', 'cron', 'delegate')"                                           \
     " OR EXISTS(SELECT 1 FROM sessions later WHERE later.channel = s.channel"                    \
     " AND later.chat = s.chat AND later.thread = s.thread AND later.sender = s.sender"           \
     " AND later.picked > s.picked))"                                                             \
     " AND NOT EXISTS(SELECT 1 FROM turns t WHERE t.ended_ms IS NULL AND t.session IN (s.number," \
     " (SELECT number FROM sessions p WHERE p.id = s.chat)))"
 
-int store_count_ended(struct store_view *view, int64_t before_ms, int64_t *ret_count,
-                      struct error *err)
+int store_count_ended(struct store_view *view, int64_t before_ms, struct span channel,
+                      int64_t *ret_count, struct error *err)
 {
-    return store_read_number(view, "SELECT COUNT(*)" OF_ENDED, SQL_VALUES(sql_int(before_ms)),
-                             ret_count, err);
+    return store_read_number(view, "SELECT COUNT(*)" OF_ENDED,
+                             SQL_VALUES(sql_int(before_ms), sql_text(channel)), ret_count, err);
 }
 
 // The file is written anew behind the last of them, once.
 static int prune(struct store_job *job, sqlite3 *db, struct error *err)
 {
-    int64_t before_ms = CONTAINER_OF(job, struct prune_job, job)->before_ms, session = 0;
+    const struct prune_job *own = CONTAINER_OF(job, struct prune_job, job);
+    int64_t session = 0;
     int r = SQL_ROW;
     for (job->rowid = 0; job->rowid < STORE_PRUNED_MAX && r == SQL_ROW; job->rowid++) {
-        r = sql_lookup(db, "SELECT number" OF_ENDED " LIMIT 1", SQL_VALUES(sql_int(before_ms)),
-                       &session, err);
+        r = sql_lookup(db, "SELECT number" OF_ENDED " LIMIT 1",
+                       SQL_VALUES(sql_int(own->before_ms), sql_text(own->channel)), &session, err);
         if (r != SQL_ROW)
             break;
         r = delete_session(db, session, err);
@@ -175,11 +178,11 @@ static int prune(struct store_job *job, sqlite3 *db, struct error *err)
     return r < 0 ? r : r == SQL_ROW ? STORE_LEFT_OVER : 0;
 }
 
-int64_t store_sessions_prune(struct store *store, int64_t before_ms, store_done_fn *done,
-                             void *context, struct error *err)
+int64_t store_sessions_prune(struct store *store, int64_t before_ms, struct span channel,
+                             store_done_fn *done, void *context, struct error *err)
 {
-    struct prune_job own = {{prune, STORE_PROMPT, done, context}, before_ms};
-    return store_job_submit(store, &own.job, sizeof own, NULL, 0, NULL, 0, err);
+    struct prune_job own = {{prune, STORE_PROMPT, done, context}, before_ms, channel};
+    return store_job_submit(store, &own.job, sizeof own, NULL, 0, STORE_SPANS(&own.channel), err);
 }
 
 int64_t store_session_delete(struct store *store, struct span id, store_done_fn *done,

@@ -86,11 +86,12 @@ int64_t store_session_delete(struct store *store, struct span id, store_done_fn 
 /*
  * Submits: some of the sessions that were not used since then are deleted like that, but for those
  * that go on in their chat, and those with a turn that has not ended. Runs of jobs, tasks that were
- * handed on and terminals' chats go on nowhere. The completion's rowid is their number.
+ * handed on and terminals' chats go on nowhere. Only those of the channel; absent: of all. The
+ * completion's rowid is their number.
  * STORE_LEFT_OVER: there may be more; also when they are still in the file's free space.
  */
 enum { STORE_PRUNED_MAX = 20 };
-int store_count_ended(struct store_view *view, int64_t before_ms, int64_t *ret_count,
-                      struct error *err); // synchronous: how many that would be
-int64_t store_sessions_prune(struct store *store, int64_t before_ms, store_done_fn *done,
-                             void *context, struct error *err);
+int store_count_ended(struct store_view *view, int64_t before_ms, struct span channel,
+                      int64_t *ret_count, struct error *err); // synchronous: how many that would be
+int64_t store_sessions_prune(struct store *store, int64_t before_ms, struct span channel,
+                             store_done_fn *done, void *context, struct error *err);

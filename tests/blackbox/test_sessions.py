@@ -292,6 +292,31 @@ def test_prune(hermes, home):
     assert len(sessions(hermes)) == 1
 
 
+def test_prune_one_source(hermes, up, api, service):
+    hermes.use(up, "echo")
+    hermes.chat("one").ok()
+    hermes.use_telegram(api)
+    api.user_says(OWNER, "hi")
+    running = service()
+    api.wait_text(OWNER, "echo: hi")
+    api.user_says(OWNER, "/new")
+    api.wait_text(OWNER, "new conversation")
+    api.user_says(OWNER, "again")
+    api.wait_text(OWNER, "echo: again")
+    for name, count in (("api", 0), ("telegram", 1), ("cli", 1)):
+        told = hermes.run("sessions", "prune", "--older-than", "0", "--source", name, "--yes"
+                          ).ok().text
+        of = "console" if name == "cli" else name
+        assert told.startswith(f"{count} sessions of {of} have ended"), told
+        assert told.endswith(f"\n{count} were deleted.\n")
+    assert [one["channel"] for one in sessions(hermes)] == ["telegram"]  # which goes on
+    for name in ("", "x y", "x" * 200):
+        hermes.run("sessions", "prune", "--source", name, "--yes").failed("a source is named")
+    for name in ("*/*", "../status"):
+        hermes.run("sessions", "prune", "--source", name, "--yes").failed("number of days")
+    running.stop()
+
+
 def test_prune_asks(hermes, up, terminal):
     hermes.use(up, "echo")
     hermes.chat("first").ok()

@@ -354,7 +354,8 @@ static void keep_number(void *context, int result, const struct error *err, int6
 static int64_t pruned_before(int64_t before_ms)
 {
     int64_t found = -2;
-    assert_true(store_sessions_prune(talk.store, before_ms, keep_number, &found, NULL) > 0);
+    assert_true(
+        store_sessions_prune(talk.store, before_ms, SPAN_ABSENT, keep_number, &found, NULL) > 0);
     store_wait(talk.store);
     return found;
 }
@@ -397,10 +398,15 @@ static void runs_and_tasks_are_pruned(void **state)
                  " ('mine', 'delegate', 'a', 't', 1, 1, 901),"
                  " ('other', 'delegate', 'b', 't', 1, 1, 902),"
                  " ('only', 'api', '', '', 1, 1, 903)");
-    assert_int_equal(store_count_ended(store_view(talk.store), 1, &count, NULL), 0);
+    assert_int_equal(store_count_ended(store_view(talk.store), 1, SPAN_ABSENT, &count, NULL), 0);
     assert_int_equal(count, 0);
-    assert_int_equal(store_count_ended(store_view(talk.store), 1000, &count, NULL), 0);
+    assert_int_equal(store_count_ended(store_view(talk.store), 1000, SPAN_ABSENT, &count, NULL), 0);
     assert_int_equal(count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        struct span channel = i ? S("cron") : S("api");
+        assert_int_equal(store_count_ended(store_view(talk.store), 1000, channel, &count, NULL), 0);
+        assert_int_equal(count, i);
+    }
     assert_int_equal(pruned_before(1000), 2);
     assert_int_equal(fixture_number(talk.path, "SELECT count(*) FROM sessions WHERE id IN"
                                                " ('mine', 'only')"),
