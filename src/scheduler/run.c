@@ -22,6 +22,13 @@ static void go(struct run *run);
 
 static void submit_begin(void *context);
 
+static void on_pause_over(void *context)
+{
+    struct run *run = context;
+    run->timer = 0;
+    go(run);
+}
+
 static void on_begun(void *context, int result, const struct error *err, int64_t rowid)
 {
     struct run *run = context;
@@ -46,7 +53,12 @@ static void on_begun(void *context, int result, const struct error *err, int64_t
     } else {
         run->attempts++;
     }
-    go(run);
+    int64_t pause_ms = run->pause_ms;
+    run->pause_ms = 0;
+    if (pause_ms)
+        run->timer = loop_timer_after(scheduler->env.loop, pause_ms, on_pause_over, run);
+    else
+        go(run);
 }
 
 static void submit_begin(void *context)
@@ -91,7 +103,10 @@ static bool tries_again(struct run *run, int code)
         delay *= 4;
     LOG_EVENT(LOG_WARNING, "cron.again", run->turn_name, LOG_TEXT("job", run->job->id),
               LOG_NUMBER("run", run->number), LOG_NUMBER("in_ms", delay));
-    run->timer = loop_timer_after(run->scheduler->env.loop, delay, submit_begin, run);
+    // Its row before the pause: a turn that failed in the run's present attempt is its end, so that
+    // no kill makes another attempt out of a failure that nobody has been told of.
+    run->pause_ms = delay;
+    submit_begin(run);
     return true;
 }
 
@@ -199,13 +214,14 @@ static void on_turn(void *context, const struct store_run_turn *turn)
     CLEANUP(mem_cleanup)
     char *error = mem_strndup(turn->error.data ? turn->error.data : "", turn->error.len);
     CLEANUP(mem_cleanup)
-    char *answer = mem_strndup(turn->answer.data ? turn->answer.data : "", turn->answer.len);
+    char *answer = mem_strndup(turn->answer.data ? turn->answer.data : "",
+                               span_is(turn->answer, turn_silence) ? 0 : turn->answer.len);
     snprintf(run->turn_name, sizeof run->turn_name, "%.*s", (int)turn->id.len, turn->id.data);
     run->usage = turn->usage;
     if (turn->state == STORE_TURN_DONE)
         turn_ended(run, TURN_DONE, answer, NULL, 0);
     else if (turn->state == STORE_TURN_FAILED)
-        turn_ended(run, TURN_FAILED, answer, error, -EAGAIN);
+        turn_ended(run, TURN_FAILED, answer, error, 0);
     else if (turn->state == STORE_TURN_CANCELLED)
         turn_ended(run, TURN_CANCELLED, answer, NULL, 0);
     else
@@ -251,7 +267,8 @@ void run_resume(struct scheduler *scheduler, const struct store_run *row, struct
         run_end(run, STORE_RUN_FAILED, err.text);
     else if (r == STORE_NOT_FOUND && !job)
         run_end(run, STORE_RUN_SKIPPED, "the job was removed before it had begun");
-    else if (r == STORE_NOT_FOUND && run->attempts > RUN_RESUMES_MAX)
+    else if (r == STORE_NOT_FOUND &&
+             run->attempts > RUN_RESUMES_MAX + scheduler->env.config->retries)
         run_end(run, STORE_RUN_FAILED, "given up: the program stopped in it again and again");
     else if (r == STORE_NOT_FOUND)
         submit_begin(run);

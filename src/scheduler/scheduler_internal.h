@@ -47,6 +47,7 @@ struct run {
     int64_t due_ms;     // 0: somebody asked for it
     int64_t started_ms; // wall clock
     int attempts;
+    int64_t pause_ms; // before the attempt that gets its row now; 0: none
     bool late;
     int64_t store_job;
     loop_id timer;

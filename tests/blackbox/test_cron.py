@@ -338,6 +338,44 @@ def test_killed_before_it_is_delivered(hermes, api, bot):
     assert settled(api, 1) == ["Cronjob Response: m\n\nx"]
 
 
+def test_killed_before_a_failure_is_told(hermes, up, api, bot):
+    """Its turn has failed for good, and that is all that is on disk of it: it is told, and nothing
+    else is tried in its place."""
+    running = bot(model="404", config="cron: {retries: 2, retry_delay: 20ms}\n")
+    cron(hermes, "add", "every 2h", "say x", "--name", "m", "-d", "telegram").ok()
+    for number in (1, 2):
+        cron(hermes, "run", "m").ok()
+        ended(hermes, number)
+    output, = (hermes.home / "cron/output").iterdir()
+    told, kept = settled(api, 2)[1], sorted(path.name for path in output.iterdir())
+    running.kill()
+    database, = [path for path in hermes.databases() if path.name == "state.db"]
+    hermes.sql("db.execute(\"UPDATE runs SET outcome = 'running', ended_ms = 0, error = '',"
+               " turn = '', delivered = '' WHERE number = 2\")\n"
+               "db.execute('DELETE FROM outbox WHERE number = (SELECT max(number) FROM outbox)')",
+               database)
+    asked = len(up.requests)
+    hermes.use(up, "say")
+    running.restart()
+    assert settled(api, 3)[2] == told and told.endswith("This is the 2nd failure in a row.")
+    assert [run["outcome"] for run in ended(hermes, 2)] == ["failed", "failed"]
+    assert len(up.requests) == asked and jobs(hermes)[0]["failure_streak"] == 2
+    assert sorted(path.name for path in output.iterdir()) == kept
+
+
+def test_killed_before_it_is_tried_again(hermes, up, api, bot):
+    """What may pass was written down as such, and goes on in the next process."""
+    running = bot(model="503", config="cron: {retries: 2, retry_delay: 1h}\n")
+    cron(hermes, "add", "every 2h", "say x", "--name", "m", "-d", "telegram").ok()
+    cron(hermes, "run", "m").ok()
+    assert comes_true(lambda: runs(hermes)[0]["attempts"] == 2)
+    running.kill()
+    hermes.use(up, "say")
+    running.restart()
+    assert settled(api, 1) == ["Cronjob Response: m\n\nx"]
+    assert ended(hermes)[0]["attempts"] == 3
+
+
 def test_stopped_in_a_run(hermes, up, api, bot):
     running = bot(model="gate")
     cron(hermes, "add", "every 2h", "x", "--name", "m", "-d", "telegram").ok()
