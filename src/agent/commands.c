@@ -316,7 +316,10 @@ static int command_skills(const struct conversation *conversation, struct span r
         skills_refresh(skills);
     if (!skills || !skills_write_list(skills, category, &effect->reply, &tainted) ||
         !effect->reply.len)
-        buf_append_text(&effect->reply, "There are no such skills.");
+        buf_append_text(&effect->reply,
+                        category
+                            ? "There are no skills of that category; /skills lists all."
+                            : "There are no skills yet; \"hermes skills new NAME\" begins one.");
     return 0;
 }
 
@@ -390,19 +393,19 @@ static const struct slash_command table[] = {
     {"/approve", "[CODE]", "let a tool run that needs your approval", ANY_TIME, command_approve},
     {"/deny", "[CODE]", "do not let it run", ANY_TIME, command_deny},
     {"/answer", "[CODE] TEXT", "answer what Hermes asks", ANY_TIME, command_answer},
-    {"/trust", "[PATH|ID]", "lift the mark of text that nobody vouches for", COMMAND_WHILE_WAITING,
-     command_trust},
+    {"/trust", "[PATH|ID]", "lift the mark of text that nobody vouches for",
+     COMMAND_WHILE_WAITING | COMMAND_ASKS, command_trust},
     {"/retry", "", "answer the last question again", COMMAND_ENDS_TURN, command_retry},
     {"/undo", "", "remove the last question and its answer", COMMAND_ENDS_TURN, command_undo},
     {"/status", "", "what Hermes is doing", ANY_TIME, command_status},
     {"/usage", "", "tokens and money used", ANY_TIME | COMMAND_SUMS, command_usage},
-    {"/model", "[NAME]", "show or choose the model", 0, command_model},
+    {"/model", "[NAME]", "show or choose the model", COMMAND_ASKS, command_model},
     {"/sessions", "", "the conversations of this chat", ANY_TIME, command_list_sessions},
-    {"/resume", "NUMBER|NAME", "go on with one of them", 0, command_resume},
-    {"/queue", "TEXT", "say it when the present answer has ended", 0, command_queue},
-    {"/q", "", NULL, 0, command_queue},
-    {"/steer", "TEXT", "say it in the middle of the present answer", 0, command_queue},
-    {"/title", "[TEXT]", "name this conversation", 0, command_title},
+    {"/resume", "NUMBER|NAME", "go on with one of them", COMMAND_ASKS, command_resume},
+    {"/queue", "TEXT", "say it when the present answer has ended", COMMAND_ASKS, command_queue},
+    {"/q", "", NULL, COMMAND_ASKS, command_queue},
+    {"/steer", "TEXT", "say it in the middle of the present answer", COMMAND_ASKS, command_queue},
+    {"/title", "[TEXT]", "name this conversation", COMMAND_ASKS, command_title},
     {"/compress", "[FOCUS]", "sum up what was said first, to make room", COMMAND_COMPRESSES,
      command_compress},
     {"/memory", "[forget TEXT|N]", "what Hermes keeps of you and for itself", ANY_TIME,
@@ -416,14 +419,13 @@ static const struct slash_command table[] = {
     {"/cron", "[add WHEN WHAT | show, run, pause, resume, remove JOB | history]",
      "what Hermes does by itself, and when", COMMAND_WHILE_WAITING | COMMAND_OUTSIDE,
      command_outside},
-    {"/reload", "", "read the configuration anew", COMMAND_WHILE_WAITING | COMMAND_OUTSIDE,
-     command_outside},
+    {"/reload", "", "read the configuration anew", ANY_TIME | COMMAND_OUTSIDE, command_outside},
     {"/skills", "[CATEGORY]", "what Hermes knows how to do; /NAME does it", ANY_TIME,
      command_skills},
     {"/reload-skills", "", "look at all of them anew", ANY_TIME, command_reload_skills},
-    {"/bg", "TEXT", "work on it beside this conversation; the answer comes here", COMMAND_BESIDE,
-     command_bg},
-    {"/background", "TEXT", NULL, COMMAND_BESIDE, command_bg},
+    {"/bg", "TEXT", "work on it beside this conversation; the answer comes here",
+     COMMAND_BESIDE | COMMAND_ASKS, command_bg},
+    {"/background", "TEXT", NULL, COMMAND_BESIDE | COMMAND_ASKS, command_bg},
     {"/sethome", "", "what is for no chat in particular comes here", ANY_TIME, command_sethome},
     {"/whoami", "", "show this channel and chat", ANY_TIME, command_whoami},
     {"/help", "", "this list", ANY_TIME, command_help},
@@ -452,7 +454,11 @@ const struct slash_command *slash_command_find(struct span text)
 bool slash_command_has_flag(struct span text, unsigned flag)
 {
     const struct slash_command *command = slash_command_find(text);
-    return command && command->flags & flag;
+    struct span word, rest;
+    if (!command || !command_word_read(text, &word, &rest))
+        return false;
+    bool asks = command->flags & COMMAND_ASKS && span_trim(rest).len == 0;
+    return (command->flags | (asks ? ANY_TIME : 0)) & flag;
 }
 
 void command_effect_finish(struct command_effect *effect)

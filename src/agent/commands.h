@@ -50,6 +50,7 @@ enum {
     COMMAND_COMPRESSES = 32,   // it needs conversation->compressing
     COMMAND_BESIDE = 64,       // its text is said in a conversation of its own, in the same chat
     COMMAND_STOPS = 128,       // such conversations of the chat as well
+    COMMAND_ASKS = 256,        // without a text it only tells something, and does so at once
 };
 
 struct slash_command {

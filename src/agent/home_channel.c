@@ -20,7 +20,8 @@ int command_sethome(const struct conversation *conversation, struct span rest,
 {
     (void)rest, (void)err;
     if (!conversation->via) {
-        buf_append_text(&effect->reply, "Nothing can be delivered here; say it in a chat.");
+        buf_append_text(&effect->reply,
+                        "Nothing can be delivered here; say it to the bot on Telegram.");
         return 0;
     }
     effect->fact = key_of(span_of(conversation->channel));

@@ -138,8 +138,9 @@ static void ask(void *owner, struct span command, struct span rest,
     CLEANUP(mem_cleanup) char *server = mem_strndup(name.len ? name.data : "", name.len);
     int r = 0;
     if (command.len == strlen("/reload")) {
-        r = commands->reload ? commands->reload(commands->reload_context, &reply, &err)
-                             : error_set(&err, -ENOTSUP, "only hermes run does that");
+        r = commands->reload
+                ? commands->reload(commands->reload_context, &reply, &err)
+                : error_set(&err, -ENOTSUP, "hermes chat reads it when it starts; begin a new one");
     } else if (command.len != strlen("/mcp")) {
         r = mcp_servers_reconnect(commands->servers, NULL, &err);
         buf_append_text(&reply, "Connecting all MCP servers anew; /mcp shows what comes of it.");

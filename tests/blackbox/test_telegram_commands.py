@@ -148,3 +148,36 @@ def test_commands_outlive_a_restart(person):
     person.service.stop()
     person.service.start()
     assert person.ask("hello again").startswith("1 messages")
+
+
+ALONE = [("/resume", "/resume NUMBER"), ("/queue", "It is: /queue TEXT"), ("/q", "It is: /queue"),
+         ("/steer ", "It is: /queue TEXT"), ("/bg", "Say /bg and what"), ("/model", "/model NAME"),
+         ("/background", "Say /bg"), ("/skills", "There are no skills yet"),
+         ("/skills nope", "of that category; /skills lists all"), ("/sethome", "From now on"),
+         ("/memory", "There is nothing in MEMORY.md"), ("/memory what", "it is /memory, or"),
+         ("/title", "Title: long"), ("/trust", "Nothing is marked"), ("/sessions", "1. long"),
+         ("/reload", "the configuration was reloaded")]
+
+
+def test_what_only_tells_does_so_while_an_answer_is_written(hermes, up, api, service):
+    """A command that lacks its text says at once how it is used, and the answer goes on."""
+    hermes.use_telegram(api).use(up, "gate")
+    api.chats.pace = None
+    running = service()
+    api.user_says(OWNER, "long")
+    api.wait_text(OWNER, "begun")
+    for number, (command, told) in enumerate(ALONE):
+        api.user_says(OWNER, command)
+        found = api.wait_messages(OWNER, number + 2)
+        assert told in api.texts(OWNER)[-1], (command, found)
+    assert not running.events("turn.end")
+    up.release.set()
+    api.wait_text(OWNER, "answer to long: begun and finished")
+
+
+def test_the_same_in_the_terminal(hermes, up):
+    hermes.use(up, "echo")
+    for command, told in (("/sethome", "say it to the bot on Telegram"),
+                          ("/bg x", "a second hermes"), ("/reload", "begin a new one"),
+                          ("/skills", "There are no skills yet")):
+        assert told in hermes.chat(command).ok().text
