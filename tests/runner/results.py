@@ -17,7 +17,8 @@ class Count:
     passed: int = 0
     failed: int = 0
     why: str = ''                       # what the numbers do not say
-    failures: list = field(default_factory=list)    # the names of failed tests, as pytest has them
+    failures: list = field(default_factory=list)    # the name of each failed test, as its command
+                                        # takes it; a C program's for each test that failed in it
     unsteady: list = field(default_factory=list)    # those that failed beside others, passed alone
     slowest: list = field(default_factory=list)     # (seconds, name) of every test that was timed
     cached: bool = False                # it passed before with the same inputs, and did not run
@@ -57,6 +58,7 @@ def count_meson_lines(lines):
             run += 1
         count.passed += ok
         count.failed += run - ok
+        count.failures += [test['name'].rpartition(' / ')[2]] * (run - ok)
         count.slowest.append((test.get('duration') or 0, test['name']))
         skipped += test['result'] == 'SKIP'
     if skipped:
@@ -122,15 +124,16 @@ def read(suite, since):
         return count
 
 
-def judge(count, status, limit=None):
-    """Adds what the counters cannot see: how the suite ended."""
+def judge(count, status, limit=None, kind='pytest'):
+    """Adds what the counters cannot see: how the suite ended. The status of pytest is 1 where tests
+    failed and higher where it broke off; that of meson is their number."""
     if status == 'timeout':
         count.fail(f'ended after its limit of {limit} s')
     elif isinstance(status, str):
         count.fail(status)
     elif status < 0:
         count.fail(f'killed by {signal.Signals(-status).name}')
-    elif status and not count.failed or status > 1 and count.failures:   # pytest broke off
+    elif status and not count.failed or kind == 'pytest' and status > 1 and count.failures:
         count.fail(f'ended with status {status}')
     elif not count.passed and not count.failed:
         count.fail('no test ran')

@@ -82,7 +82,7 @@ def run_suite(suite, depth, command, timed=None, part=False):
     limit = suite.limit * (FULL_LIMITS if depth == FULL else 1)
     with open(results.LOGS / f'{suite.name}.log', 'w', encoding='utf-8') as log:
         status = run_logged(command, environment, limit, log, timed)
-    count = results.judge(results.read(suite, since), status, limit)
+    count = results.judge(results.read(suite, since), status, limit, suite.count)
     if part:
         count.part, count.why = True, f'{count.why}; a part' if count.why else 'a part'
     return count
@@ -91,11 +91,12 @@ def run_suite(suite, depth, command, timed=None, part=False):
 def ask_again(suite, depth, first):
     """The tests that failed beside others, one by one, when nothing else of this run does."""
     again = replace(suite, name=alone_name(suite.name))
-    second = run_suite(again, depth, [*suite.alone, *first.failures])
-    if second.failed or second.passed != first.failed:
+    names = list(dict.fromkeys(first.failures))
+    second = run_suite(again, depth, [*suite.alone, *names])
+    if second.failed or len(second.slowest) != len(names):
         return first
-    return replace(first, passed=first.passed + second.passed, failed=0, failures=[],
-                   why='passed only when asked again, alone', unsteady=first.failures)
+    return replace(first, passed=first.passed + first.failed, failed=0, failures=[],
+                   why='passed only when asked again, alone', unsteady=names)
 
 
 @contextlib.contextmanager

@@ -85,7 +85,8 @@ def run_one(suite, **more):
 
 def formats(expect):
     def line(result, stdout='', stderr=''):
-        return json.dumps({'name': 'x', 'result': result, 'stdout': stdout, 'stderr': stderr})
+        return json.dumps({'name': 'x:unit / a/b', 'result': result, 'stdout': stdout,
+                           'stderr': stderr})
 
     def counted(lines):
         return numbers(results.count_meson_lines(lines))
@@ -100,12 +101,16 @@ def formats(expect):
         [line('OK', good + '[ RUN      ] b\n[  SKIPPED ] b\n')]), (1, 1))
     expect('cmocka, crashed', counted([line('FAIL', good + '[ RUN      ] b\n')]), (1, 1))
     expect('cmocka, leaked', counted([line('FAIL', good, 'LeakSanitizer')]), (1, 1))
+    expect('cmocka, two failed of one program', results.count_meson_lines(
+        [line('FAIL', good + '[ RUN      ] b\n[ RUN      ] c\n')]).failures, ['a/b', 'a/b'])
     for what, text, want in [('junit', JUNIT, (4, 6)),
                              ('junit, one suite', '<testsuite tests="2" failures="0"/>', (2, 0)),
                              ('junit, no test',
                               '<testsuites><testsuite tests="0"/></testsuites>', (0, 0))]:
         expect(what, numbers(results.count_junit(text)), want)
     expect('killed', numbers(judge(Count(5, 0), -signal.SIGKILL)), (5, 1))
+    expect('meson, with two failures',
+           numbers(judge(Count(5, 2, failures=['a', 'b']), 2, kind='meson')), (5, 2))
     expect('broke off after a failure', numbers(judge(Count(5, 1, failures=['a']), 2)), (5, 2))
 
 
@@ -143,6 +148,12 @@ def second_asking(expect):
         expect(what, numbers(count), want)
         expect(f'{what}, named as unsteady', len(count.unsteady),
                first.count('f') if want[1] == 0 else 0)
+
+
+    suite = Suite('beside', '', [], 'pytest', alone=written('beside-alone', 'p'))
+    first = Count(1, 2, failures=['a', 'a'])
+    expect('two failures of one program, which passed alone',
+           numbers(running.ask_again(suite, CI, first)), (3, 0))
 
 
 def closing(expect):

@@ -57,10 +57,11 @@ class Suite:
 
 
 def meson(name, what, suite, **more):
-    return Suite(name, what, ['meson', 'test', '-C', 'build/debug', '--no-rebuild', '--suite',
-                              suite, '--logbase', name, '--print-errorlogs',
-                              '--num-processes', '4'],
-                 'meson', lane=MACHINE, builds=('debug',), check=True, **more)
+    command = ['meson', 'test', '-C', 'build/debug', '--no-rebuild', '--suite', suite,
+               '--print-errorlogs', '--num-processes']
+    return Suite(name, what, [*command, '4', '--logbase', name], 'meson', lane=MACHINE,
+                 builds=('debug',), check=True,
+                 alone=[*command, '1', '--logbase', alone_name(name)], **more)
 
 
 def pytest(name, what, folder, build=None, beside=False, skip='', lane=None, environment=None,
