@@ -84,6 +84,7 @@ struct agent_env { // borrowed; outlives the agent
     const struct outside *outside;      // NULL: nobody has news
     const struct speech_config *speech; // NULL: voice messages are kept as files
     const struct llm_config *llm;       // of its server
+    bool titles;                        // the slot "title" has a model of its own
     bool describes;                     // the slot "vision" has a model of its own
     bool consults;                      // the slot "approval" has a model of its own
     bool replays;                       // no call has an effect, so nobody is asked for one

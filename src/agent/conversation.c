@@ -7,6 +7,7 @@
 #include "agent/asked.h"
 #include "agent/command_word.h"
 #include "agent/conversation_compress.h"
+#include "agent/conversation_title.h"
 #include "agent/outside.h"
 #include "agent/side_call.h"
 #include "base/log.h"
@@ -71,6 +72,7 @@ void conversation_destroy(struct conversation *conversation)
         conversation_drop_message(conversation, list_entry(link, struct pending_message, link));
     list_for_each(other, &conversation->steered)
         conversation_drop_message(conversation, list_entry(other, struct pending_message, link));
+    conversation_leave_title(conversation);
     conversation_close_session(conversation);
     asked_destroy(conversation->asked);
     list_remove(&conversation->link);

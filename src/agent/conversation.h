@@ -52,8 +52,8 @@ struct conversation_host { // what all conversations share
     struct agent *agent;
     const struct outside *outside;                   // borrowed; NULL: none
     void (*next)(struct conversation *conversation); // decides what is next; may free it
-    struct list channels;                            // struct attached_channel
-    size_t pending;                                  // messages in memory, of all conversations
+    struct list channels, titlings; // struct attached_channel; of conversation_title.h
+    size_t pending;                 // messages in memory, of all conversations
     bool reread;   // the store is not as it is remembered: the inbox is to be read from its begin
     bool answered; // or asked: the turns that wait are to be looked at, and the inbox read anew
 };

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "agent/asked.h"
-#include "agent/conversation.h"
+#include "agent/conversation_title.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "llm/origin.h"
@@ -60,6 +60,8 @@ static void on_end(struct conversation *conversation, const struct turn_event *e
     conversation->stopping = 0;
     struct attached_channel *to = report_to_channel(conversation, event);
     unsteer(conversation, outcome);
+    if (STEAL(conversation->session->untitled) && outcome->state == TURN_DONE)
+        conversation_ask_title(conversation);
     if (!conversation->session->stored) // part of it may be; another one is certain
         conversation_close_session(conversation);
     if (lost) {

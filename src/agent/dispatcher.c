@@ -9,6 +9,7 @@
 #include "agent/commands.h"
 #include "agent/context.h"
 #include "agent/conversation_compress.h"
+#include "agent/conversation_title.h"
 #include "agent/dispatcher_internal.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -352,6 +353,7 @@ struct dispatcher *dispatcher_create(const struct dispatcher_env *env)
                                                   .next = next};
     list_init(&dispatcher->conversations);
     list_init(&dispatcher->host.channels);
+    list_init(&dispatcher->host.titlings);
     return dispatcher;
 }
 
@@ -363,6 +365,7 @@ void dispatcher_destroy(struct dispatcher *dispatcher)
     loop_cancel(dispatcher->host.loop, dispatcher->look);
     loop_cancel(dispatcher->host.loop, dispatcher->expiry);
     store_forget(dispatcher->host.store, dispatcher->expiring);
+    conversation_forget_titles(&dispatcher->host);
     list_for_each(link, &dispatcher->conversations)
         conversation_destroy(list_entry(link, struct conversation, link));
     list_for_each(other, &dispatcher->host.channels) {

@@ -28,6 +28,7 @@ struct agent_session {
     bool stored;           // its row is there
     bool unsaved;          // something of it is here alone: the disk refused it
     bool prompt_tainted;   // it has an entry of the memory files that nobody vouches for
+    bool untitled;         // until the turn that runs, which called it by its first line
     bool busy;             // a turn runs
 };
 

@@ -17,6 +17,7 @@
 #include "codec/utf8.h"
 #include "store/approval.h"
 #include "store/session.h"
+#include "store/settle.h"
 #include "store/turn.h"
 
 /*
@@ -151,12 +152,21 @@ static int create_session(struct turn *turn, struct error *err)
         prompt_build(env->config, env->memory, env->skills, env->home, &prompt);
         session->prompt = buf_take_text(&prompt);
     }
-    if (session->stored)
-        return 0;
-    if (!session->title) {
+    session->untitled = !session->title;
+    if (session->untitled) {
         BUF_AUTO title = BUF_INIT(TITLE_MAX);
         agent_session_title(span_of(turn->text), &title);
         session->title = buf_take_text(&title);
+    }
+    // Whether either worked shows in the turn's own job, which follows it.
+    if (session->stored) {
+        const struct store_settlement named = {.session = span_of(session->id),
+                                               .title = span_of(session->title),
+                                               .now_ms = clock_wall_ms(env->clock)};
+        int64_t job = session->untitled && *session->title
+                          ? store_settle(env->store, &named, NULL, NULL, err)
+                          : 0;
+        return job < 0 ? (int)job : 0;
     }
     struct store_session row = {
         .id = span_of(session->id),
@@ -169,7 +179,6 @@ static int create_session(struct turn *turn, struct error *err)
         .prompt = span_of(session->prompt),
         .created_ms = clock_wall_ms(env->clock),
     };
-    // Whether that worked shows in the turn's own job, which follows it.
     int64_t job = store_session_create(env->store, &row, STORE_GROUPED, NULL, NULL, err);
     return job < 0 ? (int)job : 0;
 }

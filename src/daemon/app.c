@@ -135,6 +135,8 @@ static struct agent_env agent_env_of(const struct app *app)
         .model = app->endpoint.name,
         .max_tokens = app->settings.values.llm.max_tokens,
         .stream = app->streaming && app->settings.values.llm.streaming,
+        .titles = app->titles &&
+                  router_plan_own_slot(router_plan(app->router), SPAN_LITERAL("title")) != NULL,
         .describes = router_plan_own_slot(router_plan(app->router), SPAN_LITERAL("vision")) != NULL,
         .consults =
             router_plan_own_slot(router_plan(app->router), SPAN_LITERAL("approval")) != NULL,
@@ -301,6 +303,7 @@ int app_start(struct app *app, const struct arguments *arguments, struct error *
     *app = (struct app){
         .home = HOME_INIT,
         .streaming = app->streaming,
+        .titles = app->titles,
         .routes_only = app->routes_only,
         .replays = app->replays,
         .schedules = app->schedules,

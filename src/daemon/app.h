@@ -47,6 +47,7 @@ struct app {
     struct list retired; // models of earlier configurations, until their last call has ended
     loop_id retiring;
     bool streaming;
+    bool titles;           // conversations outlive their first turn; a better title is worth a call
     bool routes_only;      // there is no agent, and no model need be chosen where there is a list
     bool schedules;        // jobs are run
     bool replays;          // no server of tools is started

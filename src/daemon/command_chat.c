@@ -187,7 +187,7 @@ static void finish(struct chat *chat)
 static int chat_with(const struct arguments *arguments, const struct span *message,
                      struct error *err)
 {
-    struct chat chat = {.app.home = HOME_INIT};
+    struct chat chat = {.app = {.home = HOME_INIT, .titles = !message}};
     int r = start(&chat, arguments, err);
     if (r == 0 && message) {
         console_ask(chat.console, *message);

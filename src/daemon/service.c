@@ -427,6 +427,7 @@ int service_run(const struct service_options *options, struct error *err)
                               .port = -1,
                               .app = {.home = HOME_INIT,
                                       .streaming = true,
+                                      .titles = true,
                                       .routes_only = options->routes_only,
                                       .schedules = !options->routes_only}};
     if (options->port && read_port("--port", options->port, &service.port, err) < 0)

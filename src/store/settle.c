@@ -22,7 +22,8 @@ static const struct store_shape cancellation_shape = {
 
 static int change_session(sqlite3 *db, const struct store_settlement *what, struct error *err)
 {
-    static const char sql[] = "UPDATE sessions SET title = coalesce(?2, title),"
+    static const char sql[] = "UPDATE sessions SET title = CASE WHEN title IS coalesce(?4, title)"
+                              " THEN coalesce(?2, title) ELSE title END,"
                               " model = nullif(coalesce(?3, model), '') WHERE number = ?1";
     static const char pick[] = "UPDATE sessions SET picked = (SELECT max(picked) + 1 FROM sessions)"
                                " WHERE number = ?";
@@ -32,7 +33,8 @@ static int change_session(sqlite3 *db, const struct store_settlement *what, stru
         r = sql_run(db, pick, SQL_VALUES(sql_int(session)), err);
     if (r == 0 && (what->title.data || what->model.data))
         r = sql_run(db, sql,
-                    SQL_VALUES(sql_int(session), sql_text(what->title), sql_text(what->model)),
+                    SQL_VALUES(sql_int(session), sql_text(what->title), sql_text(what->model),
+                               sql_text(what->title_before)),
                     err);
     return r;
 }
@@ -119,7 +121,8 @@ int64_t store_settle(struct store *store, const struct store_settlement *settlem
     int r = check(settlement, err);
     return r < 0 ? r
                  : store_job_submit(store, &own.job, sizeof own, given, ARRAY_LEN(given),
-                                    STORE_SPANS(&what->session, &what->title, &what->model,
-                                                &what->drop_turn, &what->fact, &what->fact_text),
+                                    STORE_SPANS(&what->session, &what->title, &what->title_before,
+                                                &what->model, &what->drop_turn, &what->fact,
+                                                &what->fact_text),
                                     err);
 }

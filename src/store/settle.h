@@ -27,6 +27,7 @@ struct store_settlement {
     struct span session;                     // the one that the following change; absent: none
     bool pick;                               // it goes on
     struct span title;                       // absent: as it is
+    struct span title_before;                // only if its title is this; absent: in any case
     struct span model;                       // absent: as it is; "": the configured one
     struct span drop_turn;                   // its messages are no longer part of the conversation
     const struct store_message *summary;     // appended to it; NULL: none

@@ -154,10 +154,11 @@ def test_check_tells_names_that_lead_nowhere(hermes, configured):
 
 
 def test_check_says_which_slots_have_no_work_here(hermes, configured):
-    configured({"free": ["echo"]}, {"main": "free", "title": "free", "mine": "free"})
+    configured({"free": ["echo"]}, {"main": "free", "session_search": "free", "mine": "free"})
     result = check(hermes).ok()
     notes = [line for line in result.text.splitlines() if line.startswith("note:")]
-    assert len(notes) == 1 and "router.slots.title: this version does no such work" in notes[0]
+    assert len(notes) == 1
+    assert "router.slots.session_search: this version does no such work" in notes[0]
     assert "0 errors, 1 other finding" in result.text
 
 

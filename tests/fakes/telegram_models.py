@@ -38,6 +38,13 @@ def gate(turn):
     turn.done()
 
 
+@scenario("gate-whole")
+def gate_whole(turn):
+    """Says nothing until the test sets `upstream.release`; also where nothing is streamed."""
+    turn.conn.wait(600, turn.upstream.release)
+    turn.say(wire.Answer("at last"))
+
+
 @scenario("gate-tools")
 def gate_tools(turn):
     """Waits for the test, then calls a tool; then tells what it read after the question."""

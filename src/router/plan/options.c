@@ -38,7 +38,7 @@ static const char auxiliary_places[] =
     "web_extract.base_url, compression.model, compression.provider, compression.base_url, "
     "session_search.model, session_search.provider, session_search.base_url, "
     "title_generation.model, title_generation.provider, title_generation.base_url, "
-    "approval.model, approval.provider, approval.base_url";
+    "title_generation.enabled, approval.model, approval.provider, approval.base_url";
 
 const struct option router_options[] = {
     {.key = "router_settings",

@@ -20,7 +20,7 @@ static const struct work {
 } works[] = {
     {"main", NULL, true},
     {"compression", "compression", true},
-    {"title", "title_generation", false},
+    {"title", "title_generation", true},
     {"vision", "vision", true},
     {"session_search", "session_search", false},
     {"approval", "approval", true},
@@ -85,7 +85,11 @@ static void read_auxiliary(struct plan_maker *maker, const struct work *work)
 {
     const struct plan_section section = {maker, "auxiliary", maker->source->router->auxiliary, 0};
     const char *model = text_at(&section, work->auxiliary, "model");
-    if (!model || router_plan_own_slot(maker->plan, span_of(work->slot)))
+    char key[64];
+    bool enabled = true;
+    snprintf(key, sizeof key, "%s.enabled", work->auxiliary); // only of title_generation
+    plan_read_bool(&section, key, &enabled);
+    if (!model || !enabled || router_plan_own_slot(maker->plan, span_of(work->slot)))
         return;
     const char *trouble = astray(maker, model, text_at(&section, work->auxiliary, "provider"),
                                  text_at(&section, work->auxiliary, "base_url"));
