@@ -26,6 +26,7 @@ static void forget(struct job_file *file)
     while ((link = list_shift(&file->jobs)))
         job_unref(list_entry(link, struct job, link));
     free(STEAL(file->rest));
+    free(STEAL(file->command));
 }
 
 void job_file_finish(struct job_file *file)
@@ -75,8 +76,12 @@ static int take_in(struct job_file *file, struct json_value root, const struct z
     json_write_object_begin(&w);
     for (struct json_iter it = json_iter_init(root); json_iter_next(&it, &key, &value);) {
         CLEANUP(mem_cleanup) char *name = key.doc ? json_strdup(key, JOB_WORD_MAX) : NULL;
-        if (name && strcmp(name, "jobs") != 0 && strcmp(name, "updated_at") != 0)
+        if (name && strcmp(name, "last_command") == 0) {
+            free(file->command);
+            file->command = json_strdup(value, JOB_WORD_MAX);
+        } else if (name && strcmp(name, "jobs") != 0 && strcmp(name, "updated_at") != 0) {
             json_write_member_raw(&w, name, json_raw(value));
+        }
     }
     json_write_object_end(&w);
     file->rest = buf_take_text(&rest);
@@ -152,6 +157,8 @@ static void write_all(const struct job_file *file, const struct zone *zone, int6
         job_write(list_entry(link, struct job, link), zone, &w);
     json_write_array_end(&w);
     json_write_member_text(&w, "updated_at", iso_time_format(now_ms, zone, now));
+    if (file->command)
+        json_write_member_text(&w, "last_command", file->command);
     json_parse(&rest, span_of(file->rest ? file->rest : "{}"), NULL);
     for (struct json_iter it = json_iter_init(json_root(&rest));
          json_iter_next(&it, &key, &value);) {

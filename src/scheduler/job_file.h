@@ -16,7 +16,8 @@ enum {
 struct job_file {
     char *directory;  // the home's cron/
     struct list jobs; // struct job, in the order of the file
-    char *rest;       // members besides "jobs"; NULL: none
+    char *rest;       // members besides those that are known; NULL: none
+    char *command;    // of a chat, the last that changed it; NULL: none is known
     struct stat seen; // of the file that was read; st_ino 0: there was none
     char *trouble;    // why it cannot be used; NULL: it can
 };

@@ -33,10 +33,17 @@ static void write_time(const struct scheduler *scheduler, int64_t ms, struct buf
     buf_printf(out, "%.10s %.5s", text, text + 11);
 }
 
+// With the command that asks for it: one that was carried out is known again.
 static int save(const struct asked *asked, struct error *err)
 {
-    return job_file_save(&asked->scheduler->file, &asked->scheduler->env.zone, asked->now_ms, true,
-                         err);
+    struct job_file *file = &asked->scheduler->file;
+    bool commanded = asked->origin && asked->origin->command;
+    if (commanded)
+        job_set(&file->command, asked->origin->command);
+    int r = job_file_save(file, &asked->scheduler->env.zone, asked->now_ms, true, err);
+    if (r < 0 && commanded)
+        job_set(&file->command, NULL);
+    return r;
 }
 
 /* Telling */
@@ -517,6 +524,11 @@ int scheduler_ask(struct scheduler *scheduler, struct json_value request,
     int r = job_file_load(&scheduler->file, &scheduler->env.zone, NULL);
     if (r > 0)
         scheduler_plan(scheduler);
+    if (origin && origin->command && scheduler->file.command &&
+        strcmp(origin->command, scheduler->file.command) == 0) {
+        buf_append_text(out, "This was done already; /cron shows the jobs.");
+        return 0;
+    }
     for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
         if (!json_is(action, actions[i].name) && !json_is(action, actions[i].other))
             continue;
@@ -529,60 +541,4 @@ int scheduler_ask(struct scheduler *scheduler, struct json_value request,
     return error_set(err, -EINVAL,
                      "\"action\" is one of list, create, show, update, run, pause, resume, remove, "
                      "history");
-}
-
-// The longest beginning that is a schedule, with or without quotes. Absent: there is none.
-static struct span take_schedule_words(const struct scheduler *scheduler, struct span *rest)
-{
-    enum { WORDS = 8 };
-    struct schedule ignored;
-    struct span text = *rest, found = SPAN_ABSENT;
-    if (text.len && *text.data == '"') {
-        text = span_skip(text, 1);
-        found = span_cut(&text, '"');
-        *rest = span_trim(text);
-        return found;
-    }
-    size_t at = 0;
-    for (int word = 0; word < WORDS && at < text.len; word++) {
-        while (at < text.len && text.data[at] != ' ')
-            at++;
-        struct span beginning = span_make(text.data, at);
-        if (schedule_parse(beginning, &scheduler->env.zone, loop_wall(scheduler->env.loop),
-                           &ignored, NULL) == 0)
-            found = beginning;
-        while (at < text.len && text.data[at] == ' ')
-            at++;
-    }
-    *rest = span_trim(span_skip(text, found.len));
-    return found;
-}
-
-int scheduler_ask_words(struct scheduler *scheduler, struct span words,
-                        const struct scheduler_origin *origin, struct buf *out, struct error *err)
-{
-    BUF_AUTO request = BUF_INIT(2 * JOB_TEXT_MAX);
-    JSON_AUTO doc = JSON_INIT;
-    struct json_writer w;
-    struct span rest = span_trim(words), action = span_cut(&rest, ' ');
-    rest = span_trim(rest);
-    bool adds = span_is(action, "add") || span_is(action, "create");
-    json_writer_init(&w, &request);
-    json_write_object_begin(&w);
-    json_write_member_string(&w, "action", action.len ? action : SPAN_LITERAL("list"));
-    if (adds) {
-        struct span schedule = take_schedule_words(scheduler, &rest);
-        if (!schedule.data)
-            return error_set(
-                err, -EINVAL,
-                "it is: /cron add WHEN WHAT, such as /cron add daily at 7am Tell me the "
-                "news");
-        json_write_member_string(&w, "schedule", schedule);
-        json_write_member_string(&w, "prompt", rest);
-    } else if (rest.len) {
-        json_write_member_string(&w, "job_id", rest);
-    }
-    json_write_object_end(&w);
-    int r = json_parse(&doc, buf_span(&request), err);
-    return r < 0 ? r : scheduler_ask(scheduler, json_root(&doc), origin, out, err);
 }

@@ -71,6 +71,7 @@ void scheduler_stop(struct scheduler *scheduler); // no further run begins
 // Where something was asked from, for jobs that answer there. Borrowed; NULL: in no chat.
 struct scheduler_origin {
     const char *channel, *chat, *thread;
+    const char *command; // whose effect it is, by a name of its own; NULL: of none
 };
 
 /*

@@ -13,7 +13,7 @@
 /*
  * Private to the scheduler, lowest first: state.c is what there is, run_end.c the end of a run,
  * script.c what one does before a model is asked, run.c its way from row to end, request.c what
- * people ask for, tool.c that models do, and scheduler.c the timer.
+ * people ask for, words.c how they type it, tool.c what models ask for, and scheduler.c the timer.
  */
 enum {
     RUN_TEXT_MAX = 512 * 1024,  // bytes of what a model is asked, or answers

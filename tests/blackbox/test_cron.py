@@ -517,6 +517,48 @@ def test_a_command_of_the_chat(hermes, api, bot):
     assert settled(api, 5)[4] == "There are no jobs."
 
 
+DONE = "This was done already; /cron shows the jobs."
+
+
+def forget_the_end(hermes, command, reply):
+    """As a kill leaves it that came when the last command of the chat had taken effect, and before
+    it counted as handled."""
+    database, = [path for path in hermes.databases() if path.name == "state.db"]
+    hermes.sql("db.execute('UPDATE inbox SET handled_ms = NULL, text = ? WHERE number = (SELECT"
+               " max(number) FROM inbox)', [sys.argv[2]])\n"
+               "db.execute('DELETE FROM outbox WHERE number = (SELECT max(number) FROM outbox"
+               " WHERE text = ?)', [sys.argv[3]])", database, command, reply)
+
+
+def test_a_run_is_asked_for_once(hermes, api, bot):
+    running = bot()
+    cron(hermes, "add", "every 2h", "say x", "--name", "m", "-d", "telegram").ok()
+    for number in (1, 2):  # the second is another command, in the same words
+        api.user_says(OWNER, "/cron run m")
+        told = settled(api, 2 * number)
+        assert "Running the job m." in told[-2:]
+        ended(hermes, number)
+    running.kill()
+    forget_the_end(hermes, "/cron run m", "Running the job m.")
+    running.restart()
+    assert settled(api, 5)[-1] == DONE and len(runs(hermes)) == 2
+    api.user_says(OWNER, "/cron run m")
+    assert "Running the job m." in settled(api, 7)[-2:]
+    assert len(ended(hermes, 3)) == 3
+
+
+def test_a_job_is_added_once(hermes, api, bot):
+    running = bot()
+    api.user_says(OWNER, "/cron add every 2h say x")
+    told, = settled(api, 1)
+    running.kill()
+    forget_the_end(hermes, "/cron add every 2h say x", told)
+    running.restart()
+    assert settled(api, 2)[-1] == DONE and len(jobs(hermes)) == 1
+    api.user_says(OWNER, "/cron add every 2h say x")
+    assert "scheduled, next" in settled(api, 3)[-1] and len(jobs(hermes)) == 2
+
+
 def test_the_tool_of_the_model(hermes, up, api, bot):
     bot(model="chain")
     api.user_says(OWNER, "keep it\ncall call_tool " + json.dumps({

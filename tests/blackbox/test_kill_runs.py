@@ -6,7 +6,8 @@ was due has one row in the history then, with one outcome; what is told of it wa
 the log says that it could not be known; jobs.json is whole and says the same as the history, and
 what it holds besides is as it was.
 
-A second matrix asks for a run with `hermes cron run`: if that says that it runs, it does, once.
+A second matrix asks for a run with `hermes cron run`: if that says that it runs, it does, once. A
+third one asks in a chat, with `/cron run`: it runs once, and that is answered.
 """
 
 import concurrent.futures
@@ -208,6 +209,27 @@ class AskedCase(Case):
         self.outcomes = {"asked": "ok"} if rows else {}
 
 
+class CommandCase(AskedCase):
+    """Somebody asks for it in the chat: it runs once, and so much is answered."""
+
+    texts = {"command": ("", "."), **AskedCase.texts}
+
+    def _ask(self, killed):
+        self.said = None
+        self.api.user_says(OWNER, "/cron run asked")
+
+    def _is_over(self):
+        return Case._is_over(self)
+
+    def _one_outcome(self):
+        rows = select(self.hermes, "SELECT name, outcome FROM runs")
+        assert rows == [["failing", "failed"], ["asked", "ok"]], f"asked for once: {rows}"
+        answer, = {text for text in self.api.texts(OWNER) if text.endswith(".")}
+        assert answer in ("Running the job asked.", "This was done already; /cron shows the jobs.")
+        self._database_holds()
+        self.outcomes = {"asked": "ok"}
+
+
 def home_of(binary, path, api, up):
     hermes = Hermes(binary, path).use_telegram(api).use(up, "say")
     hermes.environment["ASAN_OPTIONS"] += ":detect_leaks=0"  # not under a tracer
@@ -276,3 +298,8 @@ def test_killed_again_while_it_recovers(binary, template, total):
 def test_killed_around_a_run_that_was_asked_for(binary, template):
     total = total_of(binary, template, AskedCase)
     matrix(binary, template, [[n] for n in moments(binary, range(1, total + 1))], AskedCase)
+
+
+def test_killed_around_a_command_of_the_chat(binary, template):
+    total = total_of(binary, template, CommandCase)
+    matrix(binary, template, [[n] for n in moments(binary, range(1, total + 1))], CommandCase)
