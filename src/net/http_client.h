@@ -24,6 +24,7 @@ enum {
     HTTP_HEAD_MAX = 64 * 1024,     // bytes of response header that are kept
     HTTP_REQUEST_HEADERS_MAX = 32, // lines
     HTTP_BODY_PARTS_MAX = 64,
+    HTTP_FILE_PIECE = 64 * 1024, // bytes of a file that are in memory while it is sent
 };
 
 /*
@@ -40,9 +41,23 @@ struct http_timeouts {
 };
 
 /*
+ * A part of a body that is read while it is sent, piece by piece and by its place, so that a
+ * request that goes out again begins with its first byte. The descriptor is the caller's: it must
+ * stay open until on_done or http_client_cancel(), and may be shared, for its position is not used.
+ * A disk that is silent is waited for by the loop's timer where the kernel can say that it is.
+ * What cannot be read, or ends before `len`, ends the request: HTTP_UNREADABLE. It is not padded.
+ */
+struct http_file {
+    int fd;
+    int64_t offset;
+    size_t len;
+    size_t after; // how many of body_parts come before it
+};
+
+/*
  * A body is one piece that is copied, or several that are not: their bytes must stay until on_done
- * or http_client_cancel(), the array itself only during the call. What is named as parts is the
- * body, and `body` is then not looked at.
+ * or http_client_cancel(), the array itself only during the call. What is named as parts or as a
+ * file is the body, and `body` is then not looked at.
  */
 struct http_request {
     const char *method;         // "GET", "POST"
@@ -50,7 +65,8 @@ struct http_request {
     const char *const *headers; // "Name: value" lines; NULL-terminated, or NULL
     struct span body;           // absent: none
     const struct span *body_parts;
-    size_t body_part_count; // at most HTTP_BODY_PARTS_MAX; 0: `body`
+    size_t body_part_count;       // at most HTTP_BODY_PARTS_MAX, a file included; 0: `body`
+    const struct http_file *file; // between the parts; copied; NULL: none
     struct http_timeouts timeouts;
     bool once;               // never sent twice; see HTTP_CUT
     bool long_poll;          // asked again and again: its connection is kept for long polls alone
@@ -82,6 +98,7 @@ enum http_failure {
     HTTP_STOPPED,     // on_body said so
     HTTP_MISUSED,     // the URL or a header cannot be sent
     HTTP_FORBIDDEN,   // its guard does not let it go there
+    HTTP_UNREADABLE,  // the file of its body: see http_file
 };
 
 struct http_head {

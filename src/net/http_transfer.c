@@ -18,6 +18,8 @@
 
 static void disconnect(struct http_transfer *transfer)
 {
+    loop_cancel(transfer->client->loop, transfer->file_timer);
+    transfer->file_timer = 0;
     dial_close(STEAL(transfer->dial));
     http_wire_destroy(STEAL(transfer->connection));
 }
@@ -130,6 +132,7 @@ void http_transfer_destroy(struct http_transfer *transfer)
     buf_finish(&transfer->kept);
     if (transfer->parts != transfer->parts_few)
         free(transfer->parts);
+    free(transfer->file_piece);
     free(transfer->err);
     if (client->free_count == HTTP_FREE_MAX) {
         free(transfer);
@@ -193,6 +196,9 @@ void http_transfer_repeat(struct http_transfer *transfer)
     transfer->fresh = true;
     transfer->connect_ms = loop_now(transfer->client->loop);
     transfer->part_at = transfer->part_offset = 0;
+    transfer->file_read = 0;
+    if (transfer->file_part)
+        transfer->parts[transfer->file_part - 1] = SPAN_ABSENT;
     transfer->sent = false;
     transfer->send_failed = false;
     transfer->response = (struct http_response){.to_head = transfer->response.to_head};

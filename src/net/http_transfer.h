@@ -77,6 +77,13 @@ struct http_transfer {
     size_t part_count;
     size_t part_at, part_offset; // what is sent next; part 0 is `head`
     bool sent, send_failed;      // all of it left this process, TLS's part of it too
+    struct http_file file;       // in the place of
+    size_t file_part;            // this part, whose span is what was read last; 0: none
+    size_t file_read;            // bytes
+    char *file_piece;            // owned
+    unsigned file_pieces;        // read in the present event
+    unsigned file_waits;         // for the disk, in a row, and
+    loop_id file_timer;          // the present one
 
     struct http_response response;
     struct buf kept;  // of a head that has not come whole, or a body that nobody wants yet

@@ -4,6 +4,7 @@
 // and the truth about connections that had died before they were used again.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,6 +17,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "base/fd.h"
+#include "base/mem.h"
 #include "support/http_fetch.h"
 
 enum {
@@ -75,6 +78,33 @@ static void large_parts(void **state)
     }
 }
 
+static void a_file_among_parts(void **state)
+{
+    FETCH_AUTO fetch = fetch_of(*state);
+    CLEANUP(mem_cleanup) char *bytes = mem_alloc(PART);
+    char name[] = "/tmp/hermes-file-XXXXXX";
+    FD_AUTO fd = mkostemp(name, O_CLOEXEC);
+    const struct span parts[] = {SPAN_LITERAL("<before>"), SPAN_LITERAL("<after>")};
+    struct http_file file = {.fd = fd, .len = PART, .after = 1};
+    struct http_request request = fetch_get("/echo");
+    unlink(name);
+    for (size_t i = 0; i < PART; i++)
+        bytes[i] = (char)(i * 31 + (i >> 8));
+    assert_int_equal(fd_write_all(fd, bytes, PART), 0);
+    request.method = "POST";
+    request.body_parts = parts;
+    request.body_part_count = 2;
+    request.file = &file;
+    fetch_begin(&fetch, request);
+    is_whole(&fetch);
+    struct span sent = buf_span(&fetch.body);
+    assert_true(span_starts_with(sent, "POST "));
+    sent = span_skip(sent, sent.len - PART - strlen("<before><after>"));
+    assert_true(span_starts_with(sent, "<before>"));
+    assert_memory_equal(sent.data + strlen("<before>"), bytes, PART);
+    assert_true(span_ends_with(sent, "<after>"));
+}
+
 static void too_many_parts(void **state)
 {
     struct fetch_world *world = *state;
@@ -87,6 +117,14 @@ static void too_many_parts(void **state)
     request.body_part_count = HTTP_BODY_PARTS_MAX + 1;
     assert_int_equal(http_client_start(world->client, &request, &fetch_handler, &fetch, &id, &err),
                      -E2BIG);
+    const struct http_file file = {.fd = 0, .len = 1, .after = 1};
+    request.file = &file;
+    request.body_part_count = HTTP_BODY_PARTS_MAX; // and the file
+    assert_int_equal(http_client_start(world->client, &request, &fetch_handler, &fetch, &id, &err),
+                     -E2BIG);
+    request.body_part_count = 0; // it comes after one that is not there
+    assert_int_equal(http_client_start(world->client, &request, &fetch_handler, &fetch, &id, &err),
+                     -EINVAL);
     assert_true(id == 0);
 }
 
@@ -449,6 +487,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD(parts_arrive_as_one_body),
         WORLD(large_parts),
+        WORLD(a_file_among_parts),
         WORLD(too_many_parts),
         WORLD(a_paused_transfer_hands_over_nothing),
         WORLD(resuming_a_small_answer),
@@ -467,6 +506,7 @@ int main(void)
         PROXIED(begun_with_the_first_piece),
         PROXIED(parts_arrive_as_one_body),
         PROXIED(large_parts),
+        PROXIED(a_file_among_parts),
         PROXIED(too_many_parts),
         PROXIED(a_paused_transfer_hands_over_nothing),
         PROXIED(resuming_a_small_answer),

@@ -2,9 +2,10 @@
 //
 // A server that answers before it has read the request, and a reader who pauses: what TLS has taken
 // over and the socket has not is still to be sent. The dialer is played here: it keeps the last
-// bytes of what it is given until a test lets them go, and wants the same again.
+// bytes of what it is given until a test lets them go, and wants the same again, from a file too.
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +23,7 @@
 #include "net/dialer.h"
 #include "support/http_fetch.h"
 
-enum { OUT_MAX = 4096, KEPT = 5 };
+enum { OUT_MAX = 4096, KEPT = 5, FILE_BYTES = 3 * HTTP_FILE_PIECE + 1000 };
 
 struct dialer {
     struct loop *loop;
@@ -35,7 +36,8 @@ struct dial {
     struct buf record; // that was begun and not taken
 };
 
-static bool stuck; // the socket takes no more than all but the last KEPT bytes
+static bool stuck;    // the socket takes no more than all but the last KEPT bytes
+static bool hesitant; // for a moment, each time
 
 int dialer_create(struct loop *loop, struct trust *trust, struct dialer **ret_dialer,
                   struct error *err)
@@ -103,14 +105,17 @@ ssize_t dial_receive(struct dial *dial, char *data, size_t size)
 
 ssize_t dial_send(struct dial *dial, struct span data)
 {
-    if (!dial->record.len) {
+    bool first = !dial->record.len;
+    data.len = data.len < OUT_MAX ? data.len : OUT_MAX - 1; // a record, and no more
+    size_t kept = data.len < KEPT ? data.len : KEPT;
+    if (first) {
         assert_true(buf_append_span(&dial->record, data));
-        assert_int_equal(send(dial->fd, data.data, data.len - KEPT, MSG_NOSIGNAL), data.len - KEPT);
+        assert_int_equal(send(dial->fd, data.data, data.len - kept, MSG_NOSIGNAL), data.len - kept);
     }
     assert_true(span_equal(buf_span(&dial->record), data));
-    if (stuck)
+    if (stuck || (hesitant && first))
         return -EAGAIN;
-    assert_int_equal(send(dial->fd, data.data + data.len - KEPT, KEPT, MSG_NOSIGNAL), KEPT);
+    assert_int_equal(send(dial->fd, data.data + data.len - kept, kept, MSG_NOSIGNAL), kept);
     buf_clear(&dial->record);
     return (ssize_t)data.len;
 }
@@ -149,6 +154,7 @@ static int set_up(void **state)
     *state = scene;
     buf_init(&scene->got, OUT_MAX);
     stuck = true;
+    hesitant = false;
     scene->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(scene->listener, (struct sockaddr *)&address, size) < 0 ||
         listen(scene->listener, 1) < 0 ||
@@ -228,6 +234,52 @@ static void a_connection_that_owes_something_is_not_kept(void **state)
         continue; // up to the end, which is there
 }
 
+// Each record of it is refused once, and the same is given again.
+static void a_file_goes_in_records(void **state)
+{
+    struct scene *scene = *state;
+    char name[] = "/tmp/hermes-unsent-XXXXXX", url[64];
+    FD_AUTO file = mkostemp(name, O_CLOEXEC);
+    CLEANUP(mem_cleanup) char *bytes = mem_alloc(FILE_BYTES);
+    BUF_AUTO got = BUF_INIT(FILE_BYTES + OUT_MAX);
+    FETCH_AUTO fetch = fetch_of(&scene->world);
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    unlink(name);
+    for (size_t i = 0; i < FILE_BYTES; i++)
+        bytes[i] = (char)(i * 31 + (i >> 8));
+    assert_int_equal(fd_write_all(file, bytes, FILE_BYTES), 0);
+    getsockname(scene->listener, (struct sockaddr *)&address, &size);
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/", ntohs(address.sin_port));
+    const struct span parts[] = {SPAN_LITERAL("before"), SPAN_LITERAL("after")};
+    struct http_file between = {.fd = file, .len = FILE_BYTES, .after = 1};
+    struct http_request request = fetch_get(url);
+    request.method = "POST";
+    request.body_parts = parts;
+    request.body_part_count = 2;
+    request.file = &between;
+    stuck = false;
+    hesitant = true;
+    fetch_begin(&fetch, request);
+    FD_AUTO server = accept(scene->listener, NULL, NULL);
+    int64_t deadline = fetch_clock_ms() + PATIENCE_MS;
+    while (!span_ends_with(buf_span(&got), "after")) {
+        char chunk[OUT_MAX];
+        loop_run_once(scene->world.loop, 1);
+        for (ssize_t n; (n = recv(server, chunk, sizeof chunk, MSG_DONTWAIT)) > 0;)
+            assert_true(buf_append(&got, chunk, (size_t)n));
+        if (fetch_clock_ms() > deadline)
+            fail_msg("the server has got only %zu bytes", got.len);
+    }
+    struct span body = span_skip(buf_span(&got), got.len - FILE_BYTES - strlen("beforeafter"));
+    assert_true(span_starts_with(body, "before"));
+    assert_memory_equal(body.data + strlen("before"), bytes, FILE_BYTES);
+    http_peer_send(server, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
+    fetch_await(&fetch);
+    assert_int_equal(fetch.failure, HTTP_OK);
+    assert_string_equal(buf_text(&fetch.body), "hello");
+}
+
 #define SCENE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -238,6 +290,7 @@ int main(void)
         SCENE(a_paused_reader_does_not_hold_up_the_request),
         SCENE(nor_does_one_who_goes_on),
         SCENE(a_connection_that_owes_something_is_not_kept),
+        SCENE(a_file_goes_in_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
