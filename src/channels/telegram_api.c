@@ -266,8 +266,6 @@ telegram_call_id telegram_api_keyboard(struct telegram *telegram, struct telegra
     return ask_aside(telegram, "editMessageReplyMarkup", &doc, fn, context);
 }
 
-enum counted { COUNT_POLL, COUNT_SEND, COUNT_EDIT };
-
 // Labels are literals, so that their number is bounded.
 #define RESULTS(before)                                                    \
     {                                                                      \
@@ -278,22 +276,25 @@ enum counted { COUNT_POLL, COUNT_SEND, COUNT_EDIT };
         [TELEGRAM_RESULT_CONFLICT] = before "result=\"conflict\"",         \
         [TELEGRAM_RESULT_REFUSED] = before "result=\"refused\"",           \
     }
-static const char *const labels[][TELEGRAM_RESULTS] = {
-    [COUNT_POLL] = RESULTS(""),
-    [COUNT_SEND] = RESULTS("method=\"sendMessage\","),
-    [COUNT_EDIT] = RESULTS("method=\"editMessageText\","),
+static const char *const poll_labels[TELEGRAM_RESULTS] = RESULTS("");
+static const char *const send_labels[][TELEGRAM_RESULTS] = {
+    [TELEGRAM_SENT_MESSAGE] = RESULTS("method=\"sendMessage\","),
+    [TELEGRAM_SENT_EDIT] = RESULTS("method=\"editMessageText\","),
+    [TELEGRAM_SENT_PHOTO] = RESULTS("method=\"sendPhoto\","),
+    [TELEGRAM_SENT_DOCUMENT] = RESULTS("method=\"sendDocument\","),
 };
 
 void telegram_api_count_poll(struct telegram *telegram, enum telegram_outcome outcome)
 {
     ++*metrics_counter(telegram->env.metrics, "hermes_telegram_polls_total",
-                       labels[COUNT_POLL][telegram_result_of(outcome)],
+                       poll_labels[telegram_result_of(outcome)],
                        "Requests for updates, by Telegram's reply");
 }
 
-void telegram_api_count_send(struct telegram *telegram, bool edit, enum telegram_outcome outcome)
+void telegram_api_count_send(struct telegram *telegram, enum telegram_sent sent,
+                             enum telegram_outcome outcome)
 {
     ++*metrics_counter(telegram->env.metrics, "hermes_telegram_sends_total",
-                       labels[edit ? COUNT_EDIT : COUNT_SEND][telegram_result_of(outcome)],
-                       "Messages and edits sent, by Telegram's reply");
+                       send_labels[sent][telegram_result_of(outcome)],
+                       "Messages, edits and files sent, by Telegram's reply");
 }

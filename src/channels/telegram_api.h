@@ -62,4 +62,12 @@ telegram_call_id telegram_api_keyboard(struct telegram *telegram, struct telegra
                                        const char *message_id, struct span rows,
                                        telegram_answer_fn *fn, void *context);
 void telegram_api_count_poll(struct telegram *telegram, enum telegram_outcome outcome);
-void telegram_api_count_send(struct telegram *telegram, bool edit, enum telegram_outcome outcome);
+
+enum telegram_sent {
+    TELEGRAM_SENT_MESSAGE,
+    TELEGRAM_SENT_EDIT,
+    TELEGRAM_SENT_PHOTO,
+    TELEGRAM_SENT_DOCUMENT,
+};
+void telegram_api_count_send(struct telegram *telegram, enum telegram_sent sent,
+                             enum telegram_outcome outcome);

@@ -135,7 +135,7 @@ static void on_answer(void *context, const struct telegram_answer *answer)
     struct telegram *telegram = delivery->telegram;
     delivery->call = 0;
     telegram->in_flight--;
-    telegram_api_count_send(telegram, delivery->editing, answer->outcome);
+    telegram_api_count_send(telegram, delivery->sent, answer->outcome);
     if (answer->outcome == TELEGRAM_LIMITED)
         telegram_chat_limit(telegram, delivery->chat, answer->retry_after_ms);
     else if (answer->outcome == TELEGRAM_UNKNOWN && !delivery->editing)
@@ -150,6 +150,10 @@ void telegram_delivery_send(struct telegram_delivery *delivery, struct telegram_
     message.place = (struct telegram_place){delivery->chat->id, delivery->thread};
     message.message_id = delivery->message_id;
     delivery->editing = *delivery->message_id;
+    delivery->sent = message.file ? telegram_file_is_photo(message.file) ? TELEGRAM_SENT_PHOTO
+                                                                         : TELEGRAM_SENT_DOCUMENT
+                     : delivery->editing ? TELEGRAM_SENT_EDIT
+                                         : TELEGRAM_SENT_MESSAGE;
     delivery->answered = answered;
     telegram_chat_take(telegram, delivery->chat, delivery->editing);
     telegram->in_flight++;

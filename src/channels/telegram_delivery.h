@@ -28,6 +28,7 @@ struct telegram_delivery {
     char message_id[TELEGRAM_MESSAGE_ID_MAX]; // "": a new message
     bool in_flight;                           // the row says that a message is under way
     bool editing;                             // and the call an edit
+    enum telegram_sent sent;                  // what it counts as
     int attempts;                             // that failed
     telegram_call_id call;
     telegram_answered_fn *answered;

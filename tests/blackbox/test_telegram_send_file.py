@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 from harness import comes_true
@@ -10,6 +11,7 @@ import telegram_models  # noqa: F401  registers its scenarios
 from telegram_files import image
 from telegram_owner import OWNER, PATIENCE, settled
 
+KEY = "a-key-of-the-tests"
 REPORT = b"%PDF-1.4\r\n--\r\n\0" + bytes(range(256)) * 40
 
 
@@ -104,6 +106,22 @@ def test_replies_keep_their_order_around_it(desk, api):
     assert api.wait_for(lambda: fault.struck)
     api.user_says(OWNER, "second")
     assert settled(api, 3) == ["file", "done with look", "done with second"]
+
+
+def test_metrics_name_the_method(desk, hermes, api):
+    hermes.environment["HERMES_ADMIN_KEY"] = KEY
+    daemon = desk.start()
+    desk.put("a.png", image())
+    desk.put("a.pdf", REPORT)
+    api.fault("sendDocument", "502", times=1)
+    api.user_says(OWNER, send("a.png") + "\n" + send("a.pdf", note=""))
+    settled(api, 3)
+    _, page = daemon.get("/metrics", Authorization=f"Bearer {KEY}")
+    counted = dict(re.findall(r"^hermes_telegram_sends_total\{(.*)\} (\d+)$", page, re.M))
+    assert counted == {'method="sendPhoto",result="ok"': "1",
+                       'method="sendDocument",result="unavailable"': "1",
+                       'method="sendDocument",result="ok"': "1",
+                       'method="sendMessage",result="ok"': "1"}
 
 
 # -- bad days -----------------------------------------------------------------------------------

@@ -72,7 +72,10 @@ void telegram_api_typing(struct telegram *channel, struct telegram_place place) 
 
 void telegram_api_cancel(struct telegram *channel, telegram_call_id id) {}
 
-void telegram_api_count_send(struct telegram *channel, bool edit, enum telegram_outcome outcome) {}
+void telegram_api_count_send(struct telegram *channel, enum telegram_sent sent,
+                             enum telegram_outcome outcome)
+{
+}
 
 static store_done_fn *written;
 static void *writer;
