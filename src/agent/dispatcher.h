@@ -69,12 +69,13 @@ void dispatcher_detach(struct dispatcher *dispatcher, const char *name);
 
 /*
  * The file that a row of the outbox promises, by the first two lines of its text. `done` comes from
- * the loop, once, and then nothing is left to be left. `why` NULL: `bytes` are the file, and may be
- * taken.
+ * the loop, once, and then nothing is left to be left. `why` NULL: `fd` is the file, for reading,
+ * and the callee's to close; `first` is how it begins.
  */
 struct sent_file;
-int dispatcher_read_file(struct dispatcher *dispatcher, struct span what,
-                         void (*done)(void *context, struct buf *bytes, const char *why),
+int dispatcher_open_file(struct dispatcher *dispatcher, struct span what,
+                         void (*done)(void *context, int fd, int64_t size, struct span first,
+                                      const char *why),
                          void *context, struct sent_file **ret_file, struct error *err);
 void dispatcher_leave_file(struct sent_file *file); // accepts NULL
 

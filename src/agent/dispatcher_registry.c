@@ -32,8 +32,9 @@ void dispatcher_detach(struct dispatcher *dispatcher, const char *name)
     attached->channel = &nobody; // conversations still point at it
 }
 
-int dispatcher_read_file(struct dispatcher *dispatcher, struct span what,
-                         void (*done)(void *context, struct buf *bytes, const char *why),
+int dispatcher_open_file(struct dispatcher *dispatcher, struct span what,
+                         void (*done)(void *context, int fd, int64_t size, struct span first,
+                                      const char *why),
                          void *context, struct sent_file **ret_file, struct error *err)
 {
     const struct agent_env *env = agent_env(dispatcher->env.agent);

@@ -118,6 +118,8 @@ void telegram_answer_lost(enum http_failure failure, bool connecting, const char
     if (failure == HTTP_CUT || failure == HTTP_STOPPED ||
         (failure == HTTP_TIMED_OUT && !connecting))
         ret_answer->outcome = TELEGRAM_UNKNOWN;
+    if (failure == HTTP_UNREADABLE)
+        ret_answer->outcome = TELEGRAM_NO_FILE;
     snprintf(ret_answer->text, sizeof ret_answer->text, "%s", sentence);
 }
 

@@ -26,6 +26,7 @@ enum telegram_outcome {
     TELEGRAM_TOO_LONG,
     TELEGRAM_NO_THREAD, // the topic was deleted
     TELEGRAM_NO_CHAT,   // blocked, deleted, never begun
+    TELEGRAM_NO_FILE,   // what was to be sent could not be read to its end
     TELEGRAM_REFUSED,   // everything else that the server will say again
 };
 

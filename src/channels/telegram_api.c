@@ -122,6 +122,7 @@ telegram_call_id telegram_api_ask(struct telegram *telegram, const struct telegr
         .body = ask->body,
         .body_parts = ask->parts,
         .body_part_count = ask->part_count,
+        .file = ask->file,
         .once = ask->once,
         .long_poll = ask->long_poll,
         .timeouts = {.connect = CONNECT_MS,

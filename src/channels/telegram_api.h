@@ -7,6 +7,7 @@
 #include "base/span.h"
 #include "channels/telegram_answer.h"
 
+struct http_file;
 struct telegram;
 
 // Private to the channel: one request to the Bot API, and what came of it.
@@ -20,13 +21,14 @@ typedef uint64_t telegram_call_id; // of a request; 0 is none
 struct telegram_ask {
     const char *method; // of the Bot API; a literal
     struct span body;   // JSON; copied
-    const char *type;   // in its place a form: the line that says so, and its parts, both as in
+    const char *type;   // in its place a form: the line that says so, and its parts, all as in
     const struct span *parts; // http_client.h; NULL: none
     size_t part_count;
-    int64_t first_byte_ms; // 0: TELEGRAM_FIRST_BYTE_MS
-    size_t answer_max;     // bytes; 0: TELEGRAM_ANSWER_MAX
-    bool once;             // twice would be seen: only we may decide to repeat it
-    bool long_poll;        // see http_client.h
+    const struct http_file *file; // between them
+    int64_t first_byte_ms;        // 0: TELEGRAM_FIRST_BYTE_MS
+    size_t answer_max;            // bytes; 0: TELEGRAM_ANSWER_MAX
+    bool once;                    // twice would be seen: only we may decide to repeat it
+    bool long_poll;               // see http_client.h
 };
 typedef void telegram_answer_fn(void *context, const struct telegram_answer *answer);
 

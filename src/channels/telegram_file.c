@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/random.h"
 #include "codec/media.h"
 #include "codec/multipart.h"
+#include "net/http_client.h"
 
 enum {
     PHOTO_MAX = 10 * 1000 * 1000, // bytes
@@ -22,6 +24,7 @@ struct telegram_file *telegram_file_create(struct span text)
     span_cut(&rest, '\n');
     file->what = span_make(text.data, text.len - rest.len - (text.len > rest.len));
     file->caption = rest;
+    file->fd = -1;
     return file;
 }
 
@@ -29,8 +32,8 @@ void telegram_file_destroy(struct telegram_file *file)
 {
     if (!file)
         return;
-    dispatcher_leave_file(file->reading);
-    buf_finish(&file->bytes);
+    dispatcher_leave_file(file->opening);
+    fd_close(&file->fd);
     buf_finish(&file->head);
     buf_finish(&file->tail);
     free(file->type);
@@ -44,11 +47,18 @@ struct span telegram_file_path(const struct telegram_file *file)
     return path;
 }
 
+void telegram_file_take(struct telegram_file *file, int fd, int64_t size, struct span first)
+{
+    const struct media_type *type = media_type_of(first);
+    file->fd = fd;
+    file->size = (size_t)size;
+    file->is_image = type && type->is_image &&
+                     !span_is(span_of(media_type_word(type)), "gif"); // one picture would be left
+}
+
 bool telegram_file_is_photo(const struct telegram_file *file)
 {
-    const struct media_type *type = media_type_of(buf_span(&file->bytes));
-    return !file->as_document && file->bytes.len <= PHOTO_MAX && type && type->is_image &&
-           !span_is(span_of(media_type_word(type)), "gif"); // of which one picture would be left
+    return file->is_image && !file->as_document && file->size <= PHOTO_MAX;
 }
 
 static void add_text(struct buf *form, const char *boundary, const char *name, struct span text)
@@ -78,14 +88,15 @@ telegram_call_id telegram_file_send(struct telegram *telegram, struct telegram_f
     add_text(&file->head, boundary, "caption", file->caption);
     multipart_file(&file->head, boundary, photo ? "photo" : "document", name);
     multipart_end(&file->tail, boundary);
-    const struct span parts[] = {buf_span(&file->head), buf_span(&file->bytes),
-                                 buf_span(&file->tail)};
+    const struct span around[] = {buf_span(&file->head), buf_span(&file->tail)};
+    const struct http_file between = {.fd = file->fd, .len = file->size, .after = 1};
     struct telegram_ask ask = {
         .method = photo ? "sendPhoto" : "sendDocument",
         .type = file->type,
-        .parts = parts,
-        .part_count = ARRAY_LEN(parts),
-        .first_byte_ms = TELEGRAM_FIRST_BYTE_MS + (int64_t)file->bytes.len / BYTES_PER_MS,
+        .parts = around,
+        .part_count = ARRAY_LEN(around),
+        .file = &between,
+        .first_byte_ms = TELEGRAM_FIRST_BYTE_MS + (int64_t)file->size / BYTES_PER_MS,
         .once = true,
     };
     return telegram_api_ask(telegram, &ask, fn, context);

@@ -91,7 +91,7 @@ struct telegram {
     struct telegram_pace pace;
     int64_t not_before_ms; // monotonic: after a 429
     int replies;           // in `deliveries`
-    int files;             // of these: one at a time, since it is in memory
+    int files;             // of these: one at a time, since they share the way up
     int in_flight;         // messages and edits that were handed to Telegram
     loop_id pump;          // looks into the outbox
     int64_t updates, sent;

@@ -175,26 +175,24 @@ static void tell_unsent(struct reply *reply, const char *why)
     send_part(reply);
 }
 
-static void on_read(void *context, struct buf *bytes, const char *why)
+static void on_opened(void *context, int fd, int64_t size, struct span first, const char *why)
 {
     struct reply *reply = context;
-    reply->file->reading = NULL;
+    reply->file->opening = NULL;
     if (why) {
         tell_unsent(reply, why);
         return;
     }
-    reply->file->bytes = *bytes;
-    buf_init(bytes, 0);
-    reply->file->read = true;
+    telegram_file_take(reply->file, fd, size, first);
     send_part(reply);
 }
 
-static void read_file(struct reply *reply)
+static void open_file(struct reply *reply)
 {
     struct error err = ERROR_INIT;
     struct telegram_file *file = reply->file;
-    if (dispatcher_read_file(reply->delivery.telegram->env.dispatcher, file->what, on_read, reply,
-                             &file->reading, &err) < 0)
+    if (dispatcher_open_file(reply->delivery.telegram->env.dispatcher, file->what, on_opened, reply,
+                             &file->opening, &err) < 0)
         tell_unsent(reply, err.text);
 }
 
@@ -259,6 +257,9 @@ static void on_answer(struct telegram_delivery *delivery, const struct telegram_
     case TELEGRAM_NO_CHAT:
         give_up(reply, answer->text);
         break;
+    case TELEGRAM_NO_FILE:
+        tell_unsent(reply, answer->text);
+        break;
     default:
         fail_later(reply, answer);
         break;
@@ -319,8 +320,8 @@ static void send_part(struct reply *reply)
         let_go(reply);
     } else if (at_ms > loop_now(telegram->env.loop)) {
         reply->pause = loop_timer_at(telegram->env.loop, at_ms, send_again, reply);
-    } else if (reply->file && !reply->file->read) {
-        read_file(reply);
+    } else if (reply->file && reply->file->fd < 0) {
+        open_file(reply);
     } else if (*delivery->message_id || delivery->in_flight) {
         hand_over(delivery, true);
     } else {

@@ -1,16 +1,22 @@
 """Files that the agent made, on their way to the person, and what no bad day changes."""
 
+import contextlib
+import hashlib
 import json
 import os
+import pathlib
 import re
 
 import pytest
 from harness import comes_true
+from proxies import Proxy
 
 import telegram_models  # noqa: F401  registers its scenarios
+from telegram_api import TelegramApi
 from telegram_files import image
 from telegram_owner import OWNER, PATIENCE, settled
 
+LARGE, MEGABYTE = 40_000_000, 1_000_000
 KEY = "a-key-of-the-tests"
 REPORT = b"%PDF-1.4\r\n--\r\n\0" + bytes(range(256)) * 40
 
@@ -106,6 +112,99 @@ def test_replies_keep_their_order_around_it(desk, api):
     assert api.wait_for(lambda: fault.struck)
     api.user_says(OWNER, "second")
     assert settled(api, 3) == ["file", "done with look", "done with second"]
+
+
+# -- it is large ----------------------------------------------------------------------------------
+
+def anonymous(pid):
+    """Bytes of its memory that are not of files."""
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+) kB", text).group(1))
+
+
+def is_open(pid, path):
+    links = []
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(fd))
+    return any(str(path) in link for link in links)
+
+
+def in_mid_upload(api, do, after=LARGE // 2):
+    """do() is called when so much of a form is here, and the rest has still to come."""
+    def before_body(conn, headers):
+        if int(headers.get("content-length", 0)) > after:
+            begun = conn._read_exactly(after)
+            do()
+            conn.buffer = begun + conn.buffer
+    api.before_body = before_body
+
+
+@contextlib.contextmanager
+def by_way(way, hermes, api):
+    """(server, proxy or None): to the first over HTTP, or TLS, or TLS in the tunnel of the other"""
+    if way == "http":
+        yield api, None
+        return
+    with TelegramApi(tls=True) as secure, Proxy() as proxy:
+        if way == "tunnel":
+            hermes.environment["https_proxy"] = f"http://127.0.0.1:{proxy.port}"
+        yield secure, proxy if way == "tunnel" else None
+
+
+@pytest.mark.parametrize("way", ["http", "tls", "tunnel"])
+def test_a_large_file_is_in_no_memory(desk, hermes, api, way):
+    """The daemon grows by less than a fifth of it, and it may be deleted meanwhile."""
+    with by_way(way, hermes, api) as (server, proxy):
+        desk.api = server
+        daemon = desk.start()
+        data, found, opened = os.urandom(MEGABYTE) * (LARGE // MEGABYTE), [], []
+        server.user_says(OWNER, "hi")  # what any first message costs was paid before
+        settled(server, 1)
+        path = desk.put("large.bin", data)
+
+        def look():
+            found.append(anonymous(daemon.process.pid))
+            opened.append(is_open(daemon.process.pid, path))
+            path.unlink(missing_ok=True)
+        found.append(anonymous(daemon.process.pid))
+        in_mid_upload(server, look)
+        server.user_says(OWNER, send("large.bin"))
+        settled(server, 3, seconds=180)
+        found.append(anonymous(daemon.process.pid))
+        (kind, name, sent, _), = desk.files()
+        assert (kind, name, len(sent)) == ("document", "large.bin", LARGE)
+        assert hashlib.sha256(sent).digest() == hashlib.sha256(data).digest()
+        print(f"bytes before, in the middle, and after: {found}")
+        assert len(found) == 3 and max(found) - found[0] < LARGE / 5, found
+        assert not proxy or len(proxy.heads) >= 1
+        assert opened == [True] and comes_true(lambda: not is_open(daemon.process.pid, path))
+
+
+def test_one_that_becomes_shorter_meanwhile_is_told(desk, api):
+    daemon = desk.start()
+    path = desk.put("a.bin", b"x" * LARGE)
+    in_mid_upload(api, lambda: os.truncate(path, LARGE - 7), MEGABYTE)
+    api.user_says(OWNER, send("a.bin"))
+    first, second = settled(api, 2)
+    assert first.startswith("⚠️ a.bin could not be sent: the file became shorter")
+    assert f"of {LARGE} bytes {LARGE - 7} are left" in first
+    assert second == "done with look" and not desk.files() and not api.of("sendDocument")
+    assert not is_open(daemon.process.pid, path)
+
+
+def test_one_that_grows_meanwhile_is_sent_as_it_was(desk, api):
+    desk.start()
+    path = desk.put("a.bin", b"x" * LARGE)
+
+    def grow():
+        with path.open("ab") as file:
+            file.write(b"y" * MEGABYTE)
+    in_mid_upload(api, grow, MEGABYTE)
+    api.user_says(OWNER, send("a.bin"))
+    settled(api, 2)
+    (_, _, sent, _), = desk.files()
+    assert sent == b"x" * LARGE
 
 
 def test_metrics_name_the_method(desk, hermes, api):

@@ -139,6 +139,7 @@ static void test_what_was_lost_may_have_arrived(void **state)
         {HTTP_TIMED_OUT, false, TELEGRAM_UNKNOWN},
         {HTTP_CUT, true, TELEGRAM_UNKNOWN},
         {HTTP_STOPPED, false, TELEGRAM_UNKNOWN},
+        {HTTP_UNREADABLE, false, TELEGRAM_NO_FILE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct telegram_answer answer;

@@ -56,13 +56,16 @@ struct span telegram_file_path(const struct telegram_file *file)
     return SPAN_ABSENT;
 }
 
+void telegram_file_take(struct telegram_file *file, int fd, int64_t size, struct span first) {}
+
 bool telegram_file_is_photo(const struct telegram_file *file)
 {
     return false;
 }
 
-int dispatcher_read_file(struct dispatcher *dispatcher, struct span what,
-                         void (*done)(void *context, struct buf *bytes, const char *why),
+int dispatcher_open_file(struct dispatcher *dispatcher, struct span what,
+                         void (*done)(void *context, int fd, int64_t size, struct span first,
+                                      const char *why),
                          void *context, struct sent_file **ret_file, struct error *err)
 {
     return -1;
