@@ -88,6 +88,13 @@ static int write_request(const struct arguments *arguments, struct buf *out, str
         return error_set(err, COMMAND_MISUSED,
                          "cron: \"%.64s\" is one word too many; put what has blanks into quotes",
                          words[most]);
+    struct error wrong = ERROR_INIT;
+    if (cron_words_check(span_of(action), arguments->word_count > 1, &wrong) < 0)
+        return error_set(err, COMMAND_MISUSED, "cron: %s", wrong.text);
+    if (adds && arguments->word_count < 2 && !arguments->values[OPTION_SCHEDULE])
+        return error_set(err, COMMAND_MISUSED,
+                         "cron: it is \"add WHEN WHAT\", such as: hermes cron add \"daily at 7am\" "
+                         "\"Tell me the news\"");
     node_add_text(root, "action", action);
     if (adds && arguments->word_count > 1)
         node_add_text(root, "schedule", words[1]);

@@ -1,5 +1,6 @@
 #include "daemon/cron_commands.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,28 @@ enum { REPLY_MAX = 48 * 1024 }; // bytes
 static char *copy(struct span text)
 {
     return text.len ? mem_strndup(text.data, text.len) : NULL;
+}
+
+// The scheduler's own words are for the model, which has them in its tool.
+int cron_words_check(struct span word, bool has_job, struct error *err)
+{
+    static const char *const words[] = {"list", "add",    "history", "create", "runs",
+                                        "show", "run",    "pause",   "resume", "remove",
+                                        "edit", "update", "rm"};
+    enum { NEED_JOB = 5 }; // from there on
+    size_t i = 0;
+    while (i < ARRAY_LEN(words) && !span_is(word, words[i]))
+        i++;
+    if (i == ARRAY_LEN(words))
+        return error_set(err, -EINVAL,
+                         "\"%.*s\" is not one of list, add, show, edit, run, pause, resume, "
+                         "remove, history",
+                         (int)(word.len < 64 ? word.len : 64), word.data);
+    if (i >= NEED_JOB && !has_job)
+        return error_set(
+            err, -EINVAL,
+            "which job? It is \"%s JOB\", with its id or its name, as the list shows it", words[i]);
+    return 0;
 }
 
 static void ask(void *owner, struct span command, struct span rest,
@@ -28,9 +51,12 @@ static void ask(void *owner, struct span command, struct span rest,
     CLEANUP(mem_cleanup) char *chat = from ? copy(from->chat) : NULL;
     CLEANUP(mem_cleanup) char *thread = from ? copy(from->thread) : NULL;
     struct scheduler_origin origin = {channel, chat, thread};
-    int r = cron->scheduler
-                ? scheduler_ask_words(cron->scheduler, rest, from ? &origin : NULL, &reply, &err)
-                : error_set(&err, -1, "no jobs are kept here");
+    struct span words = rest, word = span_cut(&words, ' ');
+    int r = cron->scheduler ? 0 : error_set(&err, -1, "no jobs are kept here");
+    if (r == 0 && word.len)
+        r = cron_words_check(word, span_trim(words).len > 0, &err);
+    if (r == 0)
+        r = scheduler_ask_words(cron->scheduler, rest, from ? &origin : NULL, &reply, &err);
     if (r < 0) {
         buf_clear(&reply);
         buf_printf(&reply, "That failed: %s", err.text);

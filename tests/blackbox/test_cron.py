@@ -491,13 +491,22 @@ def test_jobs_are_kept_while_nothing_runs(home):
     (["add", "every 2h", "--no-agent"], "needs a prompt"),
     (["add", "every 2h", "x", "--no-agent"], "needs a script"),
     (["show", "nothing"], "there is no job"),
-    (["fly"], "is one of list, create"),
-    (["run"], "which job"),
 ])
 def test_what_is_refused(home, args, sentence):
     home.chat("hi").ok()
     cron(home, *args).failed(sentence)
     assert not (home.home / "cron/jobs.json").exists()
+
+
+@pytest.mark.parametrize("args,sentence", [
+    (["fly"], '"fly" is not one of list, add, show, edit, run'), (["run"], 'It is "run JOB"'),
+    (["rm"], 'It is "rm JOB"'), (["add"], 'it is "add WHEN WHAT"'),
+])
+def test_words_that_are_missing(home, args, sentence):
+    """They are a person's, not those of the model's tool."""
+    cron(home, *args).exits(2).sentence(sentence)
+    if args != ["add"]:
+        assert sentence in home.chat("/cron " + " ".join(args)).ok().text
 
 
 # -- in a chat ------------------------------------------------------------------------------------
