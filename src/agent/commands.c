@@ -137,9 +137,12 @@ static int command_status(const struct conversation *conversation, struct span r
     }
     if (pending_count(conversation))
         buf_printf(out, "Waiting messages: %zu\n", pending_count(conversation));
-    buf_printf(out, "Conversation: %s (%.8s, %zu messages)\n",
-               conversation->session->title ? conversation->session->title : "untitled",
-               conversation->session->id, conversation->session->history.count);
+    if (conversation->session->stored)
+        buf_printf(out, "Conversation: %s (%.8s, %zu messages)\n",
+                   conversation->session->title ? conversation->session->title : "untitled",
+                   conversation->session->id, conversation->session->history.count);
+    else // its id is another one each time that it is read
+        buf_append_text(out, "Conversation: begins with what you say\n");
     buf_printf(out, "Model: %s", model_of(conversation));
     int r = tell_approvals(conversation, out, err);
     return r < 0 ? r : 0;
@@ -229,7 +232,7 @@ static int command_model(const struct conversation *conversation, struct span re
         return 0;
     }
     if (rest.len > CHAT_NAME_MAX || command_word_first(rest).len != rest.len || !utf8_valid(rest))
-        return error_set(err, -EINVAL, "that is not a model's name");
+        return error_set(err, -EINVAL, "that is not a model's name, which is one word");
     bool back = span_is(rest, "default") || span_is(rest, configured);
     change_session(conversation, effect);
     effect->model = mem_strndup(rest.data, back ? 0 : rest.len);

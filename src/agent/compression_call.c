@@ -46,9 +46,9 @@ char *compression_summary(const struct chat_history *history, size_t cut,
                           const struct chat_reply *reply, const char **trouble)
 {
     struct span said = span_trim(span_of(reply->message.text ? reply->message.text : ""));
-    *trouble = said.len == 0 ? "its answer is empty"
+    *trouble = said.len == 0 ? "the summary is empty"
                : said.len >= compression_bytes(history, 0, cut)
-                   ? "its answer is longer than what it sums up"
+                   ? "the summary is longer than what it sums up"
                    : NULL;
     return *trouble ? NULL : mem_strndup(said.data, said.len);
 }

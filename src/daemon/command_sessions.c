@@ -270,7 +270,7 @@ static int prune(const struct arguments *arguments, struct error *err)
         buf_append_char(&place, '*');
     buf_append_char(&place, '/');
     if (buf_is_full(&place))
-        return error_set(err, -EINVAL, "that is not a name of a source");
+        return error_set(err, -EINVAL, "no name of a source is as long as that");
     int r = check_asking(arguments, err);
     if (r == 0)
         r = ask_at(arguments, buf_text(&place), days, "GET", &body, &values, err);

@@ -140,11 +140,14 @@ static void ask(void *owner, struct span command, struct span rest,
     if (command.len == strlen("/reload")) {
         r = commands->reload
                 ? commands->reload(commands->reload_context, &reply, &err)
-                : error_set(&err, -ENOTSUP, "hermes chat reads it when it starts; begin a new one");
-    } else if (command.len != strlen("/mcp")) {
+                : error_set(&err, -ENOTSUP,
+                            "hermes chat reads the configuration when it begins: /quit, and begin "
+                            "a new one");
+    } else if (command.len != strlen("/mcp") &&
+               mcp_servers_at(commands->servers, 0, &(struct mcp_server_status){0})) {
         r = mcp_servers_reconnect(commands->servers, NULL, &err);
         buf_append_text(&reply, "Connecting all MCP servers anew; /mcp shows what comes of it.");
-    } else if (what.len == 0) {
+    } else if (what.len == 0 || command.len != strlen("/mcp")) {
         write_list(commands->servers, &reply, &buttons);
     } else if (span_is(what, "accept") && name.len) {
         struct span change = next_word(&rest);

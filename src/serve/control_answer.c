@@ -167,7 +167,7 @@ static void ask_prune(const struct control_question *question, struct span rest)
     if (all)
         channel = SPAN_ABSENT;
     if (!span_to_i64(rest, &days) || days < 0 || days > PRUNE_DAYS_MAX) {
-        control_refuse(question, 400, "the number of days is missing, or is no such number");
+        control_refuse(question, 400, "the number of days is one of 0 to 36500");
         return;
     }
     int64_t before_ms = loop_wall(question->env->loop) - days * INT64_C(24) * 3600 * 1000;

@@ -62,7 +62,7 @@ void control_reply(const struct control_question *question, int r, struct buf *b
     if (r == 0 && buf_is_full(body))
         control_refuse(question, 413, "the answer is larger than 64 MiB");
     else if (r == STORE_NOT_FOUND)
-        control_refuse(question, 404, "there is no such session");
+        control_refuse(question, 404, "there is no such session; hermes sessions list prints them");
     else if (r != 0)
         control_refuse(question, control_status_of(r), err->text);
     else

@@ -179,5 +179,6 @@ def test_the_same_in_the_terminal(hermes, up):
     hermes.use(up, "echo")
     for command, told in (("/sethome", "say it to the bot on Telegram"),
                           ("/bg x", "a second hermes"), ("/reload", "begin a new one"),
+                          ("/reload-mcp", "No MCP"), ("/status", "begins with what you say"),
                           ("/skills", "There are no skills yet")):
         assert told in hermes.chat(command).ok().text
