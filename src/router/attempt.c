@@ -288,6 +288,16 @@ static bool has_room(const struct router_call *call)
            call->router->buffered <= (size_t)call->runtime->plan->buffers;
 }
 
+// What it held is free for others at once: they would be refused for it, one after the other, before
+// the transfer has ended.
+static int give_up_room(struct router_call *call)
+{
+    if (!call->begun)
+        buf_finish(&call->attempt.watch.held);
+    router_call_count(call);
+    return -ENOBUFS;
+}
+
 // What the upstream sent, or with `end` that it sent all, in the format that the router speaks.
 static enum reply_state watch_bytes(struct router_attempt *attempt, struct span bytes, bool end)
 {
@@ -331,7 +341,7 @@ static int take_bytes(struct router_call *call, struct span bytes, bool end)
         return -EPROTO; // told in on_done, from where the next attempt may be begun
     }
     if (state != REPLY_PASS)
-        return has_room(call) ? 0 : -ENOBUFS;
+        return has_room(call) ? 0 : give_up_room(call);
     if (is_unasked_stream(call)) {
         refuse_unasked_stream(call);
         return -EPROTO;
@@ -344,7 +354,7 @@ static int take_bytes(struct router_call *call, struct span bytes, bool end)
     }
     bool room = attempt->watch.done || has_room(call); // for an event that has not ended
     call->events->pass(call);
-    return room ? 0 : -ENOBUFS;
+    return room ? 0 : give_up_room(call);
 }
 
 static int on_body(void *context, struct span chunk)
