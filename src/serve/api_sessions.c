@@ -21,6 +21,17 @@ static void on_answer(void *context, unsigned status, struct span body)
     api_page_destroy(page);
 }
 
+// The store learns of a turn a moment after its client does, and of the session with it.
+static bool is_answered(const struct api *api, struct span session)
+{
+    list_for_each(link, &api->works) {
+        const struct api_work *work = list_entry(link, struct api_work, link);
+        if (!work->ended && *work->session && span_is(session, work->session))
+            return true;
+    }
+    return false;
+}
+
 void api_sessions(struct api *api, struct http_exchange *exchange, struct span rest)
 {
     static const char messages[] = "/messages";
@@ -30,6 +41,12 @@ void api_sessions(struct api *api, struct http_exchange *exchange, struct span r
     else if (!span_is(method, "GET") && !span_is(method, "DELETE")) {
         api_refuse(exchange, 405, NULL,
                    "GET /api/sessions; GET, PATCH {\"title\"} or DELETE /api/sessions/ID");
+        return;
+    }
+    if (span_is(method, "DELETE") && rest.len && is_answered(api, span_skip(rest, 1))) {
+        api_refuse(exchange, 409, "session_busy",
+                   "session %.*s is being answered; wait for that or stop its run, then delete it",
+                   (int)rest.len - 1, rest.data + 1);
         return;
     }
     if (span_ends_with(rest, messages) && span_is(method, "GET"))
