@@ -236,7 +236,8 @@ def test_memory(fresh, group, name, isolation):
 def test_memory_that_is_files(fresh, name, isolation):
     gets_out(fresh, name, without("files"))
     done = fresh.attempt(name, "--isolation", isolation, "--memory", "64Mi")
-    assert done.returncode == HELD or "it filled the disk of /tmp" in done.stderr, done
+    assert (done.returncode == HELD or "it filled the disk of /tmp" in done.stderr
+            or "it took more than 64 MiB of memory" in done.stderr), done
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +269,7 @@ def test_many_files(small_disk, name, options, told, isolation):
     """No single one of them is too large."""
     small_disk.reset()
     gets_out(small_disk, name, without("limits"))
-    for _ in range(5):  # others on this machine may fill that of its temporary files
+    for _ in range(20):  # others on this machine may fill that of its temporary files
         done = small_disk.attempt(name, "--isolation", isolation, *options)
         assert done.returncode == 137 and "it filled the disk of " in done.stderr, done
         if str(small_disk.workspace) in done.stderr:
@@ -299,9 +300,12 @@ def processes_of(user):
 @pytest.mark.parametrize("isolation", BACK_ENDS)
 def test_a_bomb_of_forks_is_gone_with_the_sandbox(fresh, group, isolation):
     before = group.kills()
-    done = fresh.attempt("bomb-without-end", "--isolation", isolation, "--processes", "20",
-                         limit=60)
-    # In the hands others of the same user may have left no room for the first fork.
+    for _ in range(20):  # others of the same user may leave no room for the first fork
+        done = fresh.attempt("bomb-without-end", "--isolation", isolation, "--processes", "20",
+                             limit=60)
+        if "Resource temporarily unavailable" not in done.stdout:
+            break
+    # In the hands there may never be any.
     if isolation != "hands" or "Resource temporarily unavailable" not in done.stdout:
         assert done.returncode == 137, done
         # The kernel may be faster: processes are memory too.
