@@ -20,6 +20,7 @@ struct web_call {
     http_id id;
     unsigned hops;
     int64_t deadline_ms;
+    bool conditional; // a header asks whether something has changed
     struct web_answer answer;
     web_call_fn *fn;
     void *context;
@@ -91,6 +92,13 @@ static void on_head(void *context, const struct http_head *head)
     look_at_fields(answer, head);
     bool redirects = answer->location && call->spec.redirects;
     int r = 0;
+    // Only who holds something, and says what, learns from it that this is still right (RFC 9110,
+    // 15.4.5). Nothing is held here, so the text that it stands for is not known.
+    if (head->status == 304 && !call->conditional)
+        r = error_set(&err, -EPROTO,
+                      "%.256s answers with HTTP status 304 (not modified), though it was not asked "
+                      "whether anything has changed; a cache in front of it may be at fault",
+                      answer->url);
     if (!redirects && !is_plain(http_head_get(head, "Content-Encoding")))
         r = error_set(&err, -EPROTONOSUPPORT, "%s sends it compressed, which was not asked for",
                       answer->url);
@@ -150,6 +158,8 @@ int web_call_start(const struct web_call_spec *spec, web_call_fn *fn, void *cont
 {
     struct web_call *call = mem_new(struct web_call);
     *call = (struct web_call){.spec = *spec, .fn = fn, .context = context};
+    for (const char *const *header = spec->headers; header && *header; header++)
+        call->conditional |= strncasecmp(*header, "If-", 3) == 0;
     call->deadline_ms = loop_now(spec->loop) + WEB_TIME_MAX_MS;
     call->answer.url = mem_strdup(spec->url);
     buf_init(&call->answer.body, spec->body_max);

@@ -64,7 +64,7 @@ def test_a_page_wakes_the_model_only_on_a_change(watch, web, up):
 
 
 @pytest.mark.parametrize("page,why", [
-    (answer(b"", status="304 Not Modified"), "304"),
+    (answer(b"", status="304 Not Modified"), "304 (not modified), though it was not asked"),
     (answer(b"<p>three", status="500 Internal Server Error"), "500"),
     (answer(b"<p>three", status="404 Not Found"), "404"),
 ])
@@ -80,6 +80,33 @@ def test_what_is_no_page_is_a_failure_and_no_change(watch, web, up, page, why):
     assert look()["outcome"] == "silent" and up.requests == []
     web.pages["/"] = html("<p>two")
     assert look()["outcome"] == "ok" and len(up.requests) == 1
+
+
+def test_a_server_that_says_304_without_being_asked(hermes, up, service, web):
+    """It is no change either; where its owner has it asked, the answer is what there is to see."""
+    hermes.put("config.yaml", f"""
+tools:
+  http:
+    endpoints:
+      - {{name: plain, url: '{web.url("/")}'}}
+      - {{name: asking, url: '{web.url("/")}', headers: {{If-None-Match: '"one"'}}}}
+cron: {{retries: 0}}
+""")
+    hermes.use(up, "echo")
+    service()
+    for name in ("plain", "asking"):
+        cron(hermes, "add", "every 2h", "x", "--monitor", f"{name}:/", "--name", name).ok()
+        cron(hermes, "run", name).ok()
+        assert ended(hermes, job=name)[-1]["outcome"] == "silent"
+    web.pages["/"] = answer(b"", status="304 Not Modified")
+    for name, outcome in (("plain", "failed"), ("asking", "ok")):
+        cron(hermes, "run", name).ok()
+        run = ended(hermes, 2, name)[-1]
+        assert run["outcome"] == outcome, run
+        assert ("though it was not asked" in run["error"]) == (outcome == "failed")
+    web.pages["/"] = html("<p>one")
+    cron(hermes, "run", "plain").ok()
+    assert ended(hermes, 3, "plain")[-1]["outcome"] == "silent" and len(up.requests) == 1
 
 
 def gone(*_):
