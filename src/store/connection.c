@@ -126,17 +126,15 @@ static int bring_up_to_date(sqlite3 *db, const struct store_migrations *schema, 
 
 static int read_markers(struct store_connection *conn, struct error *err)
 {
-    int64_t clean = 0, scrub = 0;
+    int64_t clean = 0;
     int r =
         sql_lookup(conn->db, "SELECT value FROM meta WHERE key = 'clean'", NULL, 0, &clean, err);
     if (r >= 0)
-        r = sql_lookup(conn->db, "SELECT value FROM meta WHERE key = 'scrub'", NULL, 0, &scrub,
-                       err);
+        r = store_scrub_wished(conn->db, &conn->scrub, err);
     conn->unclean = clean != 1;
     conn->suspicious = clean < 0;
     conn->marked = clean == 0;
-    conn->scrub = scrub != 0;
-    return r < 0 ? r : 0;
+    return r;
 }
 
 int store_connection_open(struct store_connection *conn, const char *path, const char *vfs,

@@ -39,6 +39,7 @@ void store_connection_close(struct store_connection *conn, bool clean);
 
 // For scrub.c. Within the transaction that deletes: what it deletes must not stay in the file.
 int store_scrub_wish(sqlite3 *db, struct error *err);
+int store_scrub_wished(sqlite3 *db, bool *ret_wished, struct error *err); // and not yet done
 
 /*
  * Writes the file anew from what is in it, and empties its log. It takes as long as that takes, and

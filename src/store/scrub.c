@@ -18,6 +18,14 @@ int store_scrub_wish(sqlite3 *db, struct error *err)
     return sql_exec(db, "INSERT OR REPLACE INTO meta(key, value) VALUES('scrub', 1)", err);
 }
 
+int store_scrub_wished(sqlite3 *db, bool *ret_wished, struct error *err)
+{
+    int64_t wish;
+    int r = sql_lookup(db, "SELECT value FROM meta WHERE key = 'scrub'", NULL, 0, &wish, err);
+    *ret_wished = r == SQL_ROW;
+    return r < 0 ? r : 0;
+}
+
 // With temporary files beside the file: elsewhere nothing may be writable. In memory there is no
 // room for all of it.
 static int write_anew(sqlite3 *db, struct error *err)

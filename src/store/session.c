@@ -160,7 +160,7 @@ int store_count_ended(struct store_view *view, int64_t before_ms, struct span ch
                              SQL_VALUES(sql_int(before_ms), sql_text(channel)), ret_count, err);
 }
 
-// The file is written anew behind the last of them, once.
+// The file is written anew behind the last of them, once: also where that one found nothing more.
 static int prune(struct store_job *job, sqlite3 *db, struct error *err)
 {
     const struct prune_job *own = CONTAINER_OF(job, struct prune_job, job);
@@ -174,8 +174,11 @@ static int prune(struct store_job *job, sqlite3 *db, struct error *err)
         r = delete_session(db, session, err);
         r = r == 0 ? SQL_ROW : r;
     }
-    job->scrub = r == 0 && job->rowid > 0;
-    return r < 0 ? r : r == SQL_ROW ? STORE_LEFT_OVER : 0;
+    if (r == SQL_ROW)
+        return STORE_LEFT_OVER;
+    if (r == 0)
+        r = store_scrub_wished(db, &job->scrub, err);
+    return r;
 }
 
 int64_t store_sessions_prune(struct store *store, int64_t before_ms, struct span channel,
