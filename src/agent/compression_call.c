@@ -50,5 +50,9 @@ char *compression_summary(const struct chat_history *history, size_t cut,
                : said.len >= compression_bytes(history, 0, cut)
                    ? "the summary is longer than what it sums up"
                    : NULL;
-    return *trouble ? NULL : mem_strndup(said.data, said.len);
+    // Its end may be what matters most; the model that goes on is to know that it is missing.
+    bool cut_off = reply->finish == CHAT_FINISH_LENGTH;
+    return *trouble ? NULL
+                    : mem_printf("%.*s%s", (int)said.len, said.data,
+                                 cut_off ? " … [cut off here; session_search finds the rest]" : "");
 }

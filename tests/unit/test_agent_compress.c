@@ -385,12 +385,23 @@ static void it_may_be_stopped_in_a_turn(void **state)
     assert_int_equal(summaries(), 0);
 }
 
+static void one_that_was_cut_off_says_so(void **state)
+{
+    begin();
+    CLEANUP(mem_cleanup) char *text = mem_printf("once more %s", large);
+    world->config.compression_tokens = 1050;
+    say(text, "cut Goal: a cat, and its name is\nsay Still here.");
+    assert_true(prompt_has("and its name is … [cut off here; session_search finds the rest]\n"));
+    assert_int_equal(summaries(), 1);
+}
+
 #define ROW(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ROW(what_was_said_first_is_summed_up),
+        ROW(one_that_was_cut_off_says_so),
         ROW(it_is_shown_to_the_model_that_sums_up_as_data),
         ROW(without_a_summary_the_oldest_goes),
         ROW(it_does_not_answer_in_time),
