@@ -426,6 +426,11 @@ void dispatcher_resume(struct dispatcher *dispatcher)
     dispatcher_wake(dispatcher);
 }
 
+bool dispatcher_resumes_later(const struct dispatcher *dispatcher)
+{
+    return dispatcher->resume_wanted;
+}
+
 int dispatcher_say(struct dispatcher *dispatcher, const char *channel, const char *chat,
                    struct span text, turn_event_fn *on_event, void *context, struct error *err)
 {

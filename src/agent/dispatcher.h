@@ -87,6 +87,8 @@ void dispatcher_outbox_grew(struct dispatcher *dispatcher);
  * Called once, as soon as channels are attached; waits by itself until the store is ready.
  */
 void dispatcher_resume(struct dispatcher *dispatcher);
+// It waits, or open turns could not be read: a conversation may have one that nobody knows of.
+bool dispatcher_resumes_later(const struct dispatcher *dispatcher);
 
 // While it is held no turn begins. Commands do, and turns of the last process go on.
 void dispatcher_hold(struct dispatcher *dispatcher, bool held);

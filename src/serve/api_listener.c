@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/dispatcher.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/http_field.h"
@@ -10,7 +11,6 @@
 #include "serve/api_turn.h"
 #include "serve/control_internal.h"
 #include "serve/key.h"
-#include "store/store.h"
 
 enum {
     CONNECTIONS_MAX = 64,
@@ -171,9 +171,8 @@ static void answer(struct api *api, struct http_exchange *exchange, struct span 
     } else if (route->method && !span_is(method, route->method)) {
         http_exchange_add_header(exchange, "Allow", route->method);
         api_refuse(exchange, 405, NULL, "this path accepts only %s", route->method);
-    } else if (store_state(api->control->store) != STORE_READY) {
-        // Not while the file is checked either: until the turns are taken up that the last process
-        // left, a conversation may have one that nobody knows of.
+    } else if (dispatcher_resumes_later(api->control->dispatcher)) {
+        // The file may be checked still, or the loop has not heard that it is whole.
         api_refuse_for_now(exchange, "the database is not ready yet");
     } else if (!api_once_answer(api, exchange)) {
         route->answer(api, exchange, rest);
