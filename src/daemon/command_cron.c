@@ -16,6 +16,7 @@ enum {
     OPTION_DELIVER,
     OPTION_FAILURE_DELIVER,
     OPTION_SKILL,
+    OPTION_CONTEXT,
     OPTION_SCRIPT,
     OPTION_MONITOR,
     OPTION_NO_AGENT,
@@ -28,14 +29,15 @@ enum {
 
 enum { REQUEST_MAX = 256 * 1024, PATIENCE_MS = 10 * 1000 };
 
-static void add_skills(const struct arguments *arguments, struct node root)
+static void add_list(const struct arguments *arguments, int option, const char *key,
+                     struct node root)
 {
     struct node list = {0};
     for (size_t i = 0; i < arguments->given_count; i++) {
-        if (arguments->given[i].option != OPTION_SKILL)
+        if (arguments->given[i].option != option)
             continue;
         if (!list.doc)
-            list = node_add_array(root, "skills");
+            list = node_add_array(root, key);
         node_add_text(list, NULL, arguments->given[i].value);
     }
 }
@@ -72,7 +74,8 @@ static int add_options(const struct arguments *arguments, struct node root, stru
         node_add_bool(root, "paused", true);
     if (arguments->values[OPTION_JSON])
         node_add_bool(root, "json", true);
-    add_skills(arguments, root);
+    add_list(arguments, OPTION_SKILL, "skills", root);
+    add_list(arguments, OPTION_CONTEXT, "context_from", root);
     return add_repeat(arguments->values[OPTION_REPEAT], root, err);
 }
 
@@ -181,6 +184,7 @@ const struct command command_cron = {
         {"deliver", 'd', "WHERE", "local, telegram, telegram:CHAT[:THREAD], by commas"},
         {"failure-deliver", 0, "WHERE", "failures; else as --deliver"},
         {"skill", 0, "NAME", "the job works by that skill; may be repeated"},
+        {"context-from", 0, "JOB", "the last answer of that job is told; may be repeated"},
         {"script", 0, "FILE", "of scripts/ in the home: runs before the model"},
         {"monitor", 0, "WHAT", "URL, SERVER:/path or script: run only on a change"},
         {"no-agent", 0, NULL, "the script alone, without a model"},

@@ -262,6 +262,9 @@ static void write_known(const struct job *job, struct json_value old, const stru
         json_write_member_text(w, "workdir", job->workdir);
     if (job->tools)
         write_names(w, "enabled_toolsets", job->tools);
+    CLEANUP(mem_cleanup) char *context = names_of(json_get(old, "context_from"));
+    if (!span_equal(span_of(context), span_of(job->context))) // else it stays in its own form
+        write_names(w, "context_from", job->context);
     write_origin(job, json_get(old, "origin"), w);
 }
 

@@ -184,10 +184,11 @@ static int show(const struct asked *asked, struct error *err)
     write_job(asked, job);
     const struct {
         const char *label, *text;
-    } lines[] = {{"prompt", job->prompt},   {"script", job->script},
-                 {"monitor", job->monitor}, {"skills", job->skills},
-                 {"model", job->model},     {"deliver", job->deliver},
-                 {"toolsets", job->tools},  {"failures to", job->failure_deliver}};
+    } lines[] = {{"prompt", job->prompt},       {"script", job->script},
+                 {"monitor", job->monitor},     {"skills", job->skills},
+                 {"model", job->model},         {"deliver", job->deliver},
+                 {"toolsets", job->tools},      {"failures to", job->failure_deliver},
+                 {"context from", job->context}};
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         if (lines[i].text)
             buf_printf(asked->out, "\n%s: %s", lines[i].label, lines[i].text);
@@ -253,6 +254,43 @@ static int take_names(const struct asked *asked, const char *key, char **to, str
     return 0;
 }
 
+static int add_context(const struct asked *asked, struct json_value value, struct buf *ids,
+                       size_t *count, struct error *err)
+{
+    CLEANUP(mem_cleanup) char *name = json_strdup(value, JOB_WORD_MAX);
+    if (!name)
+        return error_set(err, -EINVAL, "\"context_from\" must be a list of ids or names of jobs");
+    if (!*name)
+        return 0;
+    if (++*count > RUN_CONTEXTS_MAX)
+        return error_set(err, -E2BIG, "a job is told the last answers of at most %d jobs",
+                         RUN_CONTEXTS_MAX);
+    const struct job *other = job_file_find(&asked->scheduler->file, name, err);
+    if (!other)
+        return error_wrap(err, "context_from");
+    buf_printf(ids, "%s%s", ids->len ? " " : "", other->id);
+    return 0;
+}
+
+static int take_context(const struct asked *asked, struct job *job, struct error *err)
+{
+    struct json_value list = json_get(asked->request, "context_from"), item;
+    BUF_AUTO ids = BUF_INIT(JOB_WORD_MAX);
+    size_t count = 0;
+    int r = 0;
+    if (json_type(list) == JSON_ABSENT || json_type(list) == JSON_NULL)
+        return 0;
+    if (json_type(list) != JSON_ARRAY)
+        r = add_context(asked, list, &ids, &count, err);
+    else
+        for (struct json_iter it = json_iter_init(list);
+             r == 0 && json_iter_next(&it, NULL, &item);)
+            r = add_context(asked, item, &ids, &count, err);
+    if (r == 0)
+        job_set(&job->context, buf_text(&ids));
+    return r;
+}
+
 static int take_schedule(const struct asked *asked, struct job *job, struct error *err)
 {
     const struct zone *zone = &asked->scheduler->env.zone;
@@ -314,6 +352,8 @@ static int take_all(const struct asked *asked, struct job *job, struct error *er
         r = take_names(asked, "skills", &job->skills, err);
     if (r == 0)
         r = take_names(asked, "enabled_toolsets", &job->tools, err);
+    if (r == 0)
+        r = take_context(asked, job, err);
     if (r == 0)
         r = take_numbers(asked, job, err);
     if (r == 0)

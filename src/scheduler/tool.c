@@ -34,6 +34,8 @@ static bool describe(const struct tool_source *source, size_t place, struct tool
             "\"monitor\":{\"type\":\"string\",\"description\":\"URL, SERVER:/path of "
             "http_request, or script: the job runs only when its text has changed\"},"
             "\"no_agent\":{\"type\":\"boolean\",\"description\":\"The script alone\"},"
+            "\"context_from\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},"
+            "\"description\":\"Jobs whose last answers it is told\"},"
             "\"repeat\":{\"type\":\"integer\",\"description\":\"Runs; 0: no end\"},"
             "\"model\":{\"type\":\"string\"}},\"required\":[\"action\"]}",
         .flags = TOOL_WRITES | TOOL_FOUND,

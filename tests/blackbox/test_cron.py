@@ -126,6 +126,33 @@ def test_a_job_is_told_what_others_answered_last(home, up, service):
     assert jobs(home)[0]["context_from"] == entry["jobs"][0]["context_from"]
 
 
+def test_jobs_whose_answers_it_is_told_are_named(home, up, service):
+    """By name or id, on the command line; jobs.json has their ids, as hermes-agent's."""
+    service()
+    cron(home, "add", "every 1d", "the news", "--name", "The News").ok()
+    cron(home, "add", "every 1d", "the mail", "--name", "mail").ok()
+    news, mail = (job["id"] for job in jobs(home))
+    cron(home, "add", "every 1d", "sum it up", "--name", "sum", "--context-from", "the news",
+         "--context-from", mail).ok()
+    assert jobs(home)[2]["context_from"] == [news, mail]
+    assert f"context from: {news} {mail}" in cron(home, "show", "sum").ok().out.decode()
+    for job in ("mail", "sum"):
+        cron(home, "run", job).ok()
+        ended(home, job=job)
+    said = up.requests[-1].messages[-1]["content"]
+    assert f"The last answer of the job {mail}," in said and "the mail" in said
+    assert news not in said, "it has not answered yet"
+    cron(home, "edit", "sum", "--context-from", "no").failed('context_from: there is no job "no"')
+    cron(home, "edit", "sum", *["--context-from", mail] * 9).failed("at most 8 jobs")
+    assert jobs(home)[2]["context_from"] == [news, mail]
+    cron(home, "edit", "sum", "--prompt", "sum up", "--context-from", "mail").ok()
+    assert jobs(home)[2]["context_from"] == [mail]
+    cron(home, "edit", "sum", "--context-from", "").ok()
+    assert jobs(home)[2]["context_from"] == [] and jobs(home)[2]["prompt"] == "sum up"
+    assert b"context from" not in cron(home, "show", "sum").ok().out
+    assert b"--context-from" in home.run("completion", "bash").ok().out
+
+
 # -- what is delivered ----------------------------------------------------------------------------
 
 @pytest.fixture
@@ -576,3 +603,17 @@ def test_the_tool_of_the_model(hermes, up, api, bot):
     settled(api, 1)
     job, = jobs(hermes)
     assert job["schedule"]["expr"] == "0 7 * * *" and job["origin"]["chat_id"] == "42"
+
+
+@pytest.mark.parametrize("told,kept", [(["DAILY"], True), ("abc123", True), (["other"], False),
+                                       (7, False), ([7], False)])
+def test_the_tool_names_jobs_whose_answers_it_is_told(hermes, up, api, bot, told, kept):
+    hermes.put("cron/jobs.json", json.dumps({"jobs": [job_of(name="daily", next_run_at=soon(3600),
+                                                             context_from="zzz")]}))
+    bot(model="chain")
+    api.user_says(OWNER, "keep it\ncall call_tool " + json.dumps({
+        "name": "cronjob", "arguments": {"action": "create", "schedule": "daily at 7am",
+                                         "prompt": "say hi", "context_from": told}}))
+    settled(api, 1)
+    assert jobs(hermes)[0]["context_from"] == "zzz", "what nobody has changed stays as it was"
+    assert [job["context_from"] for job in jobs(hermes)[1:]] == [["abc123"]] * kept
