@@ -288,8 +288,8 @@ static bool has_room(const struct router_call *call)
            call->router->buffered <= (size_t)call->runtime->plan->buffers;
 }
 
-// What it held is free for others at once: they would be refused for it, one after the other, before
-// the transfer has ended.
+// What it held is free for others at once: they would be refused for it, one after the other,
+// before the transfer has ended.
 static int give_up_room(struct router_call *call)
 {
     if (!call->begun)
