@@ -111,9 +111,12 @@ void memory_block_list(const struct memory_config *config, const char *home, str
         if (block.enabled)
             read_text(home, block.name, &text);
         entries_parse(buf_span(&text), &entries);
-        if (entries.count)
-            buf_printf(out, "%s%s, %zu%% of %zu characters:", number ? "\n\n" : "", block.name,
-                       entries_characters(&entries) * 100 / block.limit, block.limit);
+        if (entries.count) {
+            buf_printf(out, "%s%s, %zu%% of ", number ? "\n\n" : "", block.name,
+                       entries_characters(&entries) * 100 / block.limit);
+            entries_write_number(block.limit, out);
+            buf_append_text(out, " characters:");
+        }
         for (size_t i = 0; i < entries.count; i++) {
             buf_printf(out, "\n%zu. ", ++number);
             buf_append_span(out, entries.items[i]);
@@ -151,6 +154,12 @@ int memory_block_forget(const struct memory_config *config, const char *home, st
                          "%s; /memory shows the entries, and forgets one by a part of its text or "
                          "by its number from the top",
                          found ? "more than one entry has that" : "no entry has that");
-    return memory_file_forget(home, file == MEMORY_USER, buf_span(&meant),
-                              block_of(config, file).limit, out, err);
+    buf_clear(&text); // what the model's tool says of it
+    int r = memory_file_forget(home, file == MEMORY_USER, buf_span(&meant),
+                               block_of(config, file).limit, &text, err);
+    if (r == 0)
+        buf_append_text(out, "removed, for conversations that begin from now on:\n");
+    if (r == 0)
+        buf_append_span(out, buf_span(&meant));
+    return r;
 }

@@ -230,13 +230,17 @@ static int refuse_choice(const struct entries *entries, struct span where, size_
                      buf_text(&list), more);
 }
 
-// The one entry that holds the text; of equal ones the first.
+// The entry that is the text, else the one that holds it; of equal ones the first.
 static int find_entry(const struct entries *entries, struct span where, size_t *ret_index,
                       struct error *err)
 {
     size_t found = 0, first = 0;
     bool equal = true;
     for (size_t i = 0; i < entries->count; i++) {
+        if (span_equal(entries->items[i], where)) {
+            *ret_index = i;
+            return 0;
+        }
         if (!is_meant(entries->items[i], where))
             continue;
         if (found++ == 0)

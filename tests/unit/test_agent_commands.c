@@ -163,16 +163,19 @@ static void an_entry_is_forgotten(void **state)
     answers_have("/memory forget", "", "it is /memory, or /memory forget");
     answers_have("/memory forgot tea", "", "it is /memory, or /memory forget");
     answers_have("/memory", "",
-                 "MEMORY.md, 1% of 2200 characters:\n1. Likes green tea.\n2. The door");
-    answers_have("/memory", "", "USER.md, 2% of 1375 characters:\n3. Drinks tea at five.\n4. Is");
+                 "MEMORY.md, 1% of 2,200 characters:\n1. Likes green tea.\n2. The door");
+    answers_have("/memory", "", "USER.md, 2% of 1,375 characters:\n3. Drinks tea at five.\n4. Is");
     answers_have("/memory", "", "/memory forget NUMBER removes one");
-    answers_have("/memory forget 3", "", "removed");
+    answers_have("/memory forget 3", "", "from now on:\nDrinks tea at five.");
     answers_have("/memory", "", "3. Is called Arthur.");
     answers_have("/memory forget green", "", "removed");
     answers_have("/memory forget 3", "", "no entry has that");
     answers_have("/memory", "", "\n1. The door is blue.\n\nUSER.md");
     answers_have("/memory", "", "\n2. Is called Arthur.\n\n/memory");
     answers_have("/memory forget tea", "", "no entry has that");
+    write_memory("MEMORY.md", "green tea\n§\ntea\n"); // one is a part of the other
+    answers_have("/memory forget 2", "", "from now on:\ntea");
+    answers_have("/memory", "", "1. green tea\n\nUSER.md");
     write_memory("MEMORY.md", "");
     answers_have("/memory", "", "1. Is called Arthur.");
     answers_have("/memory forget 2", "", "no entry has that");
