@@ -132,8 +132,9 @@ static int command_status(const struct conversation *conversation, struct span r
                    (loop_now(host->loop) - conversation->turn_ms) / 1000, iteration,
                    state == TURN_TOOLS ? "running tools" : "waiting for the model");
     } else {
-        buf_append_text(out, conversation->waiting ? "Waiting for /approve, /deny or /stop\n"
-                                                   : "Idle\n");
+        buf_append_text(out, conversation->waiting
+                                 ? "Waiting for /approve, /deny, /answer or /stop\n"
+                                 : "Idle\n");
     }
     if (pending_count(conversation))
         buf_printf(out, "Waiting messages: %zu\n", pending_count(conversation));

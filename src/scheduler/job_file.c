@@ -204,7 +204,8 @@ struct job *job_file_find(const struct job_file *file, const char *name, struct 
     if (count == 1)
         return found;
     error_set(err, count ? -EINVAL : -ENOENT,
-              count ? "\"%.64s\" could be several jobs; use the id" : "there is no job \"%.64s\"",
+              count ? "\"%.64s\" could be several jobs; use the id"
+                    : "there is no job \"%.64s\"; the list shows their ids and names",
               name);
     return NULL;
 }
