@@ -1,6 +1,8 @@
 // The agent's API in a process that follows one which was killed in the middle of an answer: until
 // that answer is given up, nobody may begin another one in its conversation.
+#include <pthread.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,6 +12,7 @@
 #include <cmocka.h>
 
 #include "agent/dispatcher.h"
+#include "base/mem.h"
 #include "llm/provider.h"
 #include "loop/loop.h"
 #include "net/http_client.h"
@@ -35,6 +38,25 @@ static const struct api_config config = {.enabled = true,
                                          .key = "sesame-sesame",
                                          .model_name = "hermes-agent",
                                          .runs_max = 10};
+
+// No file of the store is opened while this is held.
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static bool gate_held;
+static sqlite3_vfs gated;
+
+static void let_in(void)
+{
+    if (STEAL(gate_held))
+        pthread_mutex_unlock(&gate);
+}
+
+static int open_behind_gate(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags,
+                            int *ret_flags)
+{
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    return sqlite3_vfs_find(NULL)->xOpen(vfs, path, file, flags, ret_flags);
+}
 
 static struct agent_world *agent_world(void)
 {
@@ -68,6 +90,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    let_in();
     http_client_destroy(world.http);
     dispatcher_destroy(world.inner.dispatcher);
     world.inner.dispatcher = NULL;
@@ -98,9 +121,10 @@ static int on_body(void *context, struct span chunk)
 
 static void on_done(void *context, enum http_failure failure, const struct error *err)
 {
-    (void)failure;
-    (void)err;
-    ((struct ask *)context)->done = true;
+    struct ask *ask = context;
+    ask->done = true;
+    if (failure != HTTP_OK)
+        buf_append_text(&ask->body, err->text);
 }
 
 static void begin(struct ask *ask, const char *method, const char *path, const char *body)
@@ -167,18 +191,20 @@ static void on_state(void *context, enum store_state state)
         dispatcher_wake(world.inner.dispatcher); // as in daemon/app.c
 }
 
-// Everything that knows the store is another one, and the file is checked.
+// Everything that knows the store is another one, which is not opened before it is let in.
 static void restart_after_a_kill(void)
 {
     struct agent_world *agents = agent_world();
     struct agent_env env = *agent_env(agents->agent);
-    struct store_options options = {.on_state = on_state};
+    struct store_options options = {.vfs = gated.zName, .on_state = on_state};
     dispatcher_destroy(world.inner.dispatcher);
     api_destroy(world.api);
     agent_destroy(agents->agent);
     toolbox_destroy(agents->toolbox);
     store_close(agents->store);
     fixture_exec(world.path, "UPDATE meta SET value = 0 WHERE key = 'clean'");
+    pthread_mutex_lock(&gate);
+    gate_held = true;
     assert_int_equal(store_open(agents->home, &options, &agents->store, NULL), 0);
     struct tool_env tools = {.store = agents->store,
                              .processes = agents->processes,
@@ -198,6 +224,7 @@ static void restart_after_a_kill(void)
 // Its thread has found the file whole, and the loop has not heard of it.
 static void until_the_thread_is_ready(void)
 {
+    let_in();
     for (int ms = 0; ms < PATIENCE_MS && store_state(agent_world()->store) != STORE_READY; ms++)
         usleep(1000);
     assert_int_equal(store_state(agent_world()->store), STORE_READY);
@@ -230,7 +257,7 @@ static void expect_the_next_answer(void)
     assert_int_equal(agent_world()->asked, 1);
 }
 
-static void nobody_is_answered_before_the_check_is_over(void **state)
+static void nobody_is_answered_before_the_file_is_open(void **state)
 {
     (void)state;
     begin_an_answer();
@@ -238,11 +265,12 @@ static void nobody_is_answered_before_the_check_is_over(void **state)
     expect_refusal(false);
     expect_without_store("GET", "/v1/responses/resp_1", NULL, 503, "not ready yet");
     expect_without_store("GET", "/health", NULL, 200, "ok");
+    let_in();
     store_wait(agent_world()->store);
     expect_the_next_answer();
 }
 
-static void nor_between_the_check_and_what_it_wakes(void **state)
+static void nor_between_that_and_what_it_wakes(void **state)
 {
     (void)state;
     begin_an_answer();
@@ -274,9 +302,13 @@ static void nor_while_the_killed_turn_is_out_of_reach(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(nobody_is_answered_before_the_check_is_over),
-        TEST(nor_between_the_check_and_what_it_wakes),
+        TEST(nobody_is_answered_before_the_file_is_open),
+        TEST(nor_between_that_and_what_it_wakes),
         TEST(nor_while_the_killed_turn_is_out_of_reach),
     };
+    gated = *sqlite3_vfs_find(NULL);
+    gated.zName = "gated";
+    gated.xOpen = open_behind_gate;
+    sqlite3_vfs_register(&gated, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
