@@ -45,6 +45,7 @@ struct job {
     int64_t streak;   // failures in a row
     int64_t asked_ms; // when a run was asked for that has no row yet; 0: none was
     int64_t due_ms;   // the last time that had a run, as the store has it; 0: none
+    int64_t taken_ms; // next_ms before what was due got its row, which it has not yet; 0: it has
 };
 
 struct job *job_create(void);

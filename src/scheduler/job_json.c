@@ -221,7 +221,8 @@ static void write_state(const struct job *job, const struct zone *zone, struct j
     if (job->asked_ms || (job->raw && strstr(job->raw, "\"asked_at\"")))
         write_time(w, "asked_at", job->asked_ms, zone);
     write_time(w, "created_at", job->created_ms, zone);
-    write_time(w, "next_run_at", job_is_waiting(job) ? job->next_ms : 0, zone);
+    int64_t next_ms = job_is_waiting(job) ? job->next_ms : 0;
+    write_time(w, "next_run_at", job->taken_ms ? job->taken_ms : next_ms, zone);
     write_time(w, "last_run_at", job->last_ms, zone);
     json_write_member_text(w, "last_status", job->last_status);
     json_write_member_text(w, "last_error", job->last_error);

@@ -442,7 +442,10 @@ static struct job *copy_job(const struct asked *asked)
     json_writer_init(&w, &text);
     job_write(asked->job, &asked->scheduler->env.zone, &w);
     json_parse(&doc, buf_span(&text), NULL);
-    return job_read(json_root(&doc), &asked->scheduler->env.zone);
+    struct job *copy = job_read(json_root(&doc), &asked->scheduler->env.zone);
+    copy->next_ms = asked->job->next_ms;
+    copy->taken_ms = asked->job->taken_ms;
+    return copy;
 }
 
 static int change(const struct asked *asked, struct error *err)

@@ -46,6 +46,8 @@ static void on_begun(void *context, int result, const struct error *err, int64_t
         struct job *job = run_present_job(run);
         if (job && !run->due_ms)
             job->asked_ms = 0;
+        else if (job)
+            job->taken_ms = 0;
         run->number = rowid;
         scheduler_save(scheduler); // not sooner: what is due must not be forgotten by a kill
         LOG_EVENT(LOG_INFO, "cron.begin", "", LOG_TEXT("job", run->job->id),

@@ -105,6 +105,8 @@ static void update_job(const struct run *run)
     if (!job)
         return;
     job->streak = run->job->streak;
+    if (!run->number) // it had no row before
+        job->taken_ms = 0;
     keep_outcome(job, &row, false);
     if (run->outcome != STORE_RUN_SKIPPED)
         job_set(&job->last_delivery_error, run->job->last_delivery_error);

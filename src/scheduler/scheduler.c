@@ -48,6 +48,7 @@ static void take_due(struct scheduler *scheduler, struct job *job, int64_t now_m
         job_take_due(job, &scheduler->env.zone, now_ms, scheduler->env.config->catch_up, &due_ms);
     bool late = now_ms - was_ms > RUN_LATE_MS;
     job->due_ms = due_ms;
+    job->taken_ms = was_ms; // others may write the file before this has its row
     if (!runs)
         run_note(scheduler, job, due_ms, STORE_RUN_MISSED,
                  "Hermes did not run when it was due, or its machine slept");
