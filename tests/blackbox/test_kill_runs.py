@@ -7,15 +7,19 @@ the log says that it could not be known; jobs.json is whole and says the same as
 what it holds besides is as it was.
 
 A second matrix asks for a run with `hermes cron run`: if that says that it runs, it does, once. A
-third one asks in a chat, with `/cron run`: it runs once, and that is answered.
+third one asks in a chat, with `/cron run`: it runs once, and that is answered. In a fourth one
+nobody asks and nothing was missed: the time of two jobs comes while Hermes runs.
 """
 
 import concurrent.futures
+import contextlib
 import datetime
+import functools
 import json
 import os
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -33,6 +37,7 @@ OWNER = 42
 WORKERS = int(os.environ.get("HERMES_KILL_WORKERS") or 4)
 # As in test_kill_matrix.py: all of them at full depth.
 STEP, STEP_SANITIZED, STEP_OF_A_CHECK = 5, 23, 120
+TIMED_STEP = 13  # of those that wait for a time that is some seconds away
 AGAIN_STEP = 89  # of the moments that are killed a second time, in the recovery; at full depth, too
 CONFIG = "cron: {retries: 0, max_parallel_jobs: 1}\n"
 SCRIPT = "echo run >> ran.txt; echo three mails\n"
@@ -230,6 +235,35 @@ class CommandCase(AskedCase):
         self.outcomes = {"asked": "ok"}
 
 
+class TimedCase(Case):
+    """The time of two jobs comes: each runs for that time once, and for no other."""
+
+    outcomes = {"scripted": "ok", "once": "ok"}
+    texts = {"scripted": ("Cronjob Response: scripted\n\nmail\n\nx.sh:\n", "three mails"),
+             "once": ("Cronjob Response: once\n\nonce", "once")}
+
+    def __init__(self, binary, template, moments, lead):
+        super().__init__(binary, template, moments)
+        self.lead, self.ready = lead, None
+
+    def make_jobs(self):
+        self.due = time.time() + self.lead
+        return [job("scripted", "say mail", script="x.sh", due=self.lead),
+                job("once", "say once", schedule={"kind": "once", "run_at": at(self.lead)},
+                    due=self.lead)]
+
+    def _ask(self, killed):
+        with contextlib.suppress(AssertionError, OSError):  # killed before, or while it answered
+            killed.wait_ready()
+            self.ready = time.time()
+
+    def _one_outcome(self):
+        super()._one_outcome()
+        rows = select(self.hermes, "SELECT due_ms, started_ms FROM runs WHERE due_ms > 0")
+        for due, started in rows:
+            assert started >= due and abs(due - self.due * 1000) < 1000, (rows, self.due)
+
+
 def home_of(binary, path, api, up):
     hermes = Hermes(binary, path).use_telegram(api).use(up, "say")
     hermes.environment["ASAN_OPTIONS"] += ":detect_leaks=0"  # not under a tracer
@@ -273,10 +307,10 @@ def total_of(binary, template, kind):
     return whole.counts[0]
 
 
-def moments(binary, every):
+def moments(binary, every, step=STEP):
     if depth.depth() == depth.CHECK:
         return depth.share(every, STEP_OF_A_CHECK)
-    return depth.share(every, STEP_SANITIZED if binary.sanitized else STEP)
+    return depth.share(every, STEP_SANITIZED if binary.sanitized else step)
 
 
 @pytest.fixture(scope="module")
@@ -303,3 +337,17 @@ def test_killed_around_a_run_that_was_asked_for(binary, template):
 def test_killed_around_a_command_of_the_chat(binary, template):
     total = total_of(binary, template, CommandCase)
     matrix(binary, template, [[n] for n in moments(binary, range(1, total + 1))], CommandCase)
+
+
+def test_killed_around_a_run_at_its_time(binary, template):
+    for lead in (3, 9, 27):  # seconds; on a machine that takes long to start, a longer one
+        whole = TimedCase(binary, template, [0], lead)
+        problem = whole.run()
+        assert problem is None, problem
+        if whole.ready < whole.due - lead / 2:
+            break
+    else:
+        raise AssertionError(f"it takes more than {lead / 2} s to start")
+    every = range(1, whole.counts[0] + 1)
+    matrix(binary, template, [[n] for n in moments(binary, every, TIMED_STEP)],
+           functools.partial(TimedCase, lead=lead))
