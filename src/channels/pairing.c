@@ -69,6 +69,25 @@ bool pairing_is_approved(const struct pairing *pairing, struct span user, struct
     return found;
 }
 
+void pairing_each_approved(const struct pairing *pairing,
+                           void (*fn)(void *context, struct span user), void *context)
+{
+    for (enum pairing_place place = 0; place < PAIRING_PLACES; place++) {
+        PAIRING_FILE_AUTO approved = {0};
+        FD_AUTO fd = -1;
+        if (pairing_open(pairing, place, PAIRING_UNLOCKED, &fd, NULL) < 0 ||
+            pairing_file_load(pairing, fd, pairing_approved, &approved, NULL) < 0)
+            continue;
+        struct json_value name, entry;
+        for (struct json_iter it = json_iter_init(json_root(&approved.doc));
+             json_iter_next(&it, &name, &entry);) {
+            BUF_AUTO user = BUF_INIT(USER_MAX);
+            if (json_string(name, &user))
+                fn(context, buf_span(&user));
+        }
+    }
+}
+
 /* Limits */
 
 static struct span limit_key(const char *kind, struct span name, char *text)

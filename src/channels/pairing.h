@@ -32,6 +32,10 @@ struct pairing {
 // False also where that cannot be known; then `err` says why.
 bool pairing_is_approved(const struct pairing *pairing, struct span user, struct error *err);
 
+// Calls `fn` for the id of each user who is approved. Files that cannot be read have none.
+void pairing_each_approved(const struct pairing *pairing,
+                           void (*fn)(void *context, struct span user), void *context);
+
 // A code for this user: 0 and the code; positive when none is given now (too many are pending, the
 // user asked less than 10 minutes ago, or lockout); negative when a file could not be written.
 int pairing_request(const struct pairing *pairing, struct span user, struct span name,

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/fd.h"
 #include "base/mem.h"
+#include "channels/pairing.h"
 #include "channels/telegram.h"
 #include "codec/document.h"
 #include "store/store.h"
@@ -68,6 +69,33 @@ static size_t look_up(const struct target_env *env, struct span name, struct tar
     return found;
 }
 
+struct person { // who is answered in a chat of their own, if that is one person
+    char id[64];
+    bool several;
+};
+
+static void meet(void *context, struct span user)
+{
+    struct person *person = context;
+    user = span_trim(user);
+    person->several |= span_is(user, "*");
+    if (!is_number(user) || user.len >= sizeof person->id)
+        return;
+    person->several |= *person->id && !span_is(user, person->id);
+    snprintf(person->id, sizeof person->id, "%.*s", (int)user.len, user.data);
+}
+
+// By the configuration, or paired.
+static const char *only_person(const struct target_env *env, struct person *person)
+{
+    const struct option_list *users = &env->telegram->allowed_users;
+    const struct pairing pairing = {.home = env->home, .platform = "telegram"};
+    for (size_t i = 0; i < users->count; i++)
+        meet(person, span_of(users->items[i]));
+    pairing_each_approved(&pairing, meet, person);
+    return person->several ? "" : person->id;
+}
+
 static int find_home(const struct target_env *env, struct target *target, struct error *err)
 {
     BUF_AUTO chosen = BUF_INIT(256);
@@ -75,12 +103,12 @@ static int find_home(const struct target_env *env, struct target *target, struct
     int r = home_channel_read(env->store, span_of(target->channel), &chosen, err);
     if (r < 0)
         return r;
-    const struct option_list *users = &config->allowed_users;
+    struct person person = {0};
     if (r == STORE_NOT_FOUND && config->home_chat && *config->home_chat)
         buf_printf(&chosen, "%s\n%s", config->home_chat,
                    config->home_thread ? config->home_thread : "");
-    else if (r == STORE_NOT_FOUND && users->count == 1 && is_number(span_of(users->items[0])))
-        buf_append_text(&chosen, users->items[0]);
+    else if (r == STORE_NOT_FOUND)
+        buf_append_text(&chosen, only_person(env, &person));
     struct span rest = buf_span(&chosen);
     struct span chat = span_cut(&rest, '\n');
     if (chat.len == 0)

@@ -19,8 +19,8 @@ struct target_env { // borrowed
 };
 
 /*
- * "telegram": its home channel, as /sethome chose it, else as configured, else the chat of its only
- * user. "telegram:CHAT" and
+ * "telegram": its home channel, as /sethome chose it, else as configured, else the chat of the only
+ * person who is answered. "telegram:CHAT" and
  * "telegram:CHAT:THREAD", by number; "telegram:NAME", by its name in the channel_directory.json
  * that a hermes-agent left in the home. Synchronous. -ENOENT, -EINVAL with a sentence that says
  * what to do; -EAGAIN until the store is ready.

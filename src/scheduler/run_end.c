@@ -201,17 +201,23 @@ static void on_ended(void *context, int result, const struct error *err, int64_t
     scheduler->look(scheduler);
 }
 
-// Where it goes, as rows of the outbox, which borrow; and who could not be reached.
+/*
+ * Where it goes, as rows of the outbox, which borrow; and who could not be reached. A failure that
+ * would go nowhere, as the answers of the job do or because their place is not there, goes to the
+ * home channel, if there is one: only failure_deliver can ask for silence.
+ */
 static size_t address(struct run *run, const struct buf *text, struct deliveries *found,
                       struct store_reply *replies)
 {
     struct error err = ERROR_INIT;
     BUF_AUTO delivered = BUF_INIT(STORE_RUN_REPLIES_MAX * JOB_WORD_MAX);
     const struct job *job = run->job;
-    const char *targets =
-        is_failure(run->outcome) && job->failure_deliver ? job->failure_deliver : job->deliver;
+    bool failed = is_failure(run->outcome);
+    const char *targets = failed && job->failure_deliver ? job->failure_deliver : job->deliver;
     if (text->len && deliveries_find(run->scheduler, job, targets, found, &err) < 0)
         job_set(&run->job->last_delivery_error, err.text);
+    if (text->len && failed && found->count == 0 && (!job->failure_deliver || err.code))
+        deliveries_find(run->scheduler, job, "telegram", found, NULL);
     for (size_t i = 0; i < found->count; i++) {
         const struct delivery *to = &found->all[i];
         replies[i] = (struct store_reply){.channel = span_of(to->channel),

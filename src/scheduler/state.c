@@ -61,6 +61,7 @@ void scheduler_look_at_file(struct scheduler *scheduler)
 void scheduler_status(const struct scheduler *scheduler, struct scheduler_status *ret_status)
 {
     struct scheduler_status status = {.trouble = scheduler->file.trouble};
+    const struct job *worst = NULL; // one that cannot run, or has failed most often in a row
     status.running = (int64_t)scheduler_running(scheduler);
     list_for_each(link, &scheduler->file.jobs) {
         const struct job *job = list_entry(link, struct job, link);
@@ -72,13 +73,16 @@ void scheduler_status(const struct scheduler *scheduler, struct scheduler_status
         if (!job->trouble && (!job->streak || job->completed))
             continue;
         status.failing++;
-        if (!status.name) {
-            status.name = job->name;
-            status.error = job->trouble      ? job->trouble
-                           : job->last_error ? job->last_error
-                                             : "it did not run";
-            status.streak = job->trouble ? 0 : job->streak;
-        }
+        if (worst && (worst->trouble || (!job->trouble && job->streak <= worst->streak)))
+            continue;
+        worst = job;
+    }
+    if (worst) {
+        status.name = worst->name;
+        status.error = worst->trouble      ? worst->trouble
+                       : worst->last_error ? worst->last_error
+                                           : "it did not run";
+        status.streak = worst->trouble ? 0 : worst->streak;
     }
     *ret_status = status;
 }

@@ -188,6 +188,11 @@ static void add_cron(struct problems *problems, const struct scheduler *schedule
     if (status.trouble)
         add(problems, "cron", true, "mend the file; Hermes reads it again by itself", "%s",
             status.trouble);
+    else if (status.failing > 1)
+        add(problems, "cron", status.streak != 1,
+            "see hermes cron history; hermes cron run tries them",
+            "%" PRId64 " jobs fail, of which the worst is %s: %s", status.failing, status.name,
+            status.error);
     else if (status.name)
         add(problems, "cron", status.streak != 1,
             "see hermes cron history; hermes cron run tries it", "the job %s fails: %s",

@@ -220,6 +220,30 @@ def test_failures_go_elsewhere_if_that_is_said(hermes, api, bot):
     assert settled(api, 0) == []
 
 
+@pytest.mark.parametrize("where, home", [
+    (["-d", "local"], True), ([], True), (["-d", "local", "--failure-deliver", "local"], False)])
+def test_a_failure_of_what_goes_nowhere_is_told(hermes, api, bot, where, home):
+    """In the home channel; silence has to be asked for."""
+    bot(model="404")
+    cron(hermes, "add", "every 2h", "say x", "--name", "m", *where).ok()
+    cron(hermes, "run", "m").ok()
+    run, = ended(hermes)
+    assert run["delivered"] == ("telegram:42" if home else "")
+    assert all(text.startswith("⚠️ The job m failed: ") for text in settled(api, int(home)))
+
+
+def test_the_status_names_the_one_that_failed_most_often(hermes, bot):
+    bot(model="404")
+    for name in ("once", "twice", "last"):
+        cron(hermes, "add", "every 2h", "say x", "--name", name).ok()
+    for number, name in enumerate(("once", "twice", "twice", "last"), 1):
+        cron(hermes, "run", name).ok()
+        ended(hermes, number)
+    status = hermes.run("status")
+    assert status.code == 4
+    assert b"3 jobs fail, of which the worst is twice: " in status.out + status.err
+
+
 def test_what_may_pass_is_tried_again(hermes, up, service):
     hermes.use(up, "503")
     hermes.put("config.yaml", "cron: {retries: 2, retry_delay: 20ms}\n")

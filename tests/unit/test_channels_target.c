@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 
 #include "base/fd.h"
@@ -94,6 +95,34 @@ static void the_home_channel(void **state)
     goes_to("telegram", "-5", "9");
 }
 
+static void pair(const char *users)
+{
+    char path[FIXTURE_PATH_MAX + 64];
+    snprintf(path, sizeof path, "%s/pairing", home);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/pairing/telegram-approved.json", home);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(users, file);
+    fclose(file);
+}
+
+static void the_only_person_who_is_paired(void **state)
+{
+    static const char *const users[] = {"42"}, *const everybody[] = {"*"};
+    pair("{\"42\": {\"user_name\": \"U\", \"approved_at\": 1}}");
+    goes_to("telegram", "42", "");
+    config.allowed_users = (struct option_list){users, 1};
+    goes_to("telegram", "42", ""); // the same one
+    config.allowed_users = (struct option_list){everybody, 1};
+    is_refused("telegram", -ENOENT, "/sethome");
+    config.allowed_users = (struct option_list){users, 1};
+    pair("{\"43\": {}}");
+    is_refused("telegram", -ENOENT, "/sethome");
+    pair("not JSON");
+    goes_to("telegram", "42", "");
+}
+
 static void by_name(void **state)
 {
     is_refused("telegram:Ann", -ENOENT, "no chat");
@@ -128,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(by_number, setup, teardown),
         cmocka_unit_test_setup_teardown(the_home_channel, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_only_person_who_is_paired, setup, teardown),
         cmocka_unit_test_setup_teardown(by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(of_a_file_that_is_damaged, setup, teardown),
     };
