@@ -91,6 +91,25 @@ int store_file_inspect(const char *home_dir, const char *name, struct store_file
     return 0;
 }
 
+// Is it a profile of a hermes-agent's home, which makes its own state.db in there?
+static bool is_foreign_profile(const char *home_dir)
+{
+    struct store_file file = {0};
+    CLEANUP(mem_cleanup) char *root = mem_strdup(home_dir);
+    for (size_t len = strlen(root); len > 1 && root[len - 1] == '/'; len--)
+        root[len - 1] = '\0';
+    for (int i = 0; i < 2; i++) { // the name of the profile, then "profiles"
+        char *slash = strrchr(root, '/');
+        if (!slash || (i && strcmp(slash, "/profiles") != 0))
+            return false;
+        *slash = '\0';
+    }
+    bool foreign =
+        store_file_inspect(root, "state.db", &file, NULL) == 0 && file.kind == STORE_FILE_FOREIGN;
+    free(file.path);
+    return foreign;
+}
+
 int store_file_choose(const char *home_dir, struct store_file *ret_file, struct error *err)
 {
     struct store_file usual = {0}, other = {0};
@@ -108,7 +127,8 @@ int store_file_choose(const char *home_dir, struct store_file *ret_file, struct 
         goto out;
     }
     // A home that was shared once keeps its hermes.db when the other program's file is gone.
-    bool use_other = displaced || (other.path && other.kind == STORE_FILE_OURS);
+    bool use_other = displaced || (other.path && other.kind == STORE_FILE_OURS) ||
+                     (other.path && other.kind == STORE_FILE_NEW && is_foreign_profile(home_dir));
     *ret_file = use_other ? other : usual;
     ret_file->displaced = displaced;
     *(use_other ? &other.path : &usual.path) = NULL;

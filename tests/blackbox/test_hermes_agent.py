@@ -57,6 +57,15 @@ def test_a_profile_is_a_home_of_its_own(hermes):
     assert "4711" in hermes.chat("recall boiler").ok().text
 
 
+def test_a_profile_of_its_home_leaves_it_the_name_of_its_database(hermes):
+    make(hermes)
+    work = hermes.home / "profiles/work"
+    hermes.run("-p", "work", "chat", "-q", "remember the boiler code is 4711").ok()
+    assert (work / "hermes.db").exists() and not (work / "state.db").exists()
+    (work / "state.db").write_bytes((hermes.home / "state.db").read_bytes())
+    assert "4711" in hermes.run("-p", "work", "chat", "-q", "recall boiler").ok().text
+
+
 @pytest.mark.parametrize("args,said", [
     (["-p", "wrok"], r"error: there is no profile wrok: .*profiles/wrok: No such file"),
     (["-p", "../work"], r"error: a profile's name .*\"\.\./work\""),

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/file.h"
 #include "store/memory.h"
 #include "store/message.h"
 #include "store/session.h"
@@ -126,6 +127,45 @@ static void a_file_of_another_program_stays_as_it_is(void **state)
     assert_string_equal(store_path(store), fixture_path(home, "hermes.db"));
     assert_string_equal(store_note(store), "");
     store_close(store);
+}
+
+static void expect_profile_file(const char *name)
+{
+    CLEANUP(mem_cleanup) char *profile = mem_printf("%s/profiles/work", home);
+    CLEANUP(mem_cleanup) char *slashed = mem_printf("%s/", profile);
+    CLEANUP(mem_cleanup) char *expected = mem_printf("%s/%s", profile, name);
+    struct store_file file = {0};
+    struct error err = ERROR_INIT;
+    assert_int_equal(store_file_choose(profile, &file, &err), 0);
+    assert_string_equal(file.path, expected);
+    assert_false(file.displaced);
+    free(file.path);
+    assert_int_equal(store_file_choose(slashed, &file, &err), 0);
+    assert_non_null(strstr(file.path, name));
+    free(file.path);
+}
+
+static void a_profile_leaves_the_name_to_the_program_of_its_home(void **state)
+{
+    (void)state;
+    CLEANUP(mem_cleanup) char *profiles = mem_strdup(fixture_path(home, "profiles"));
+    CLEANUP(mem_cleanup) char *work = mem_printf("%s/work", profiles);
+    CLEANUP(mem_cleanup) char *own = mem_printf("%s/state.db", work);
+    assert_int_equal(mkdir(profiles, 0700), 0);
+    assert_int_equal(mkdir(work, 0700), 0);
+    expect_profile_file("state.db");
+    fixture_exec(path, "CREATE TABLE sessions(id TEXT)");
+    expect_profile_file("hermes.db");
+    // One that Hermes has begun is not left behind.
+    struct store *store = fixture_open(work, &options);
+    create_session(store);
+    CLEANUP(mem_cleanup) char *begun = mem_strdup(store_path(store));
+    store_close(store);
+    assert_int_equal(rename(begun, own), 0);
+    expect_profile_file("state.db");
+    unlink(own);
+    rmdir(work);
+    rmdir(profiles);
 }
 
 static void two_files_of_other_programs_are_too_many(void **state)
@@ -373,6 +413,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_home, remove_home)
     const struct CMUnitTest tests[] = {
         TEST(a_file_of_another_program_stays_as_it_is),
+        TEST(a_profile_leaves_the_name_to_the_program_of_its_home),
         TEST(two_files_of_other_programs_are_too_many),
         TEST(an_empty_file_is_ours),
         TEST(a_database_without_tables_is_ours),
