@@ -23,10 +23,10 @@ static void on_pruned(void *context, int result, const struct error *err, int64_
     retention->job = 0;
     retention->removed += result < 0 ? 0 : rowid;
     bool more = result == STORE_LEFT_OVER && rowid == STORE_PRUNED_MAX;
-    if (!more && (retention->removed || result < 0)) {
-        LOG_EVENT(result < 0 ? LOG_ERROR : LOG_INFO, "sessions.pruned", "",
+    if (!more && (retention->removed || result != 0)) { // also where the file still holds them
+        LOG_EVENT(result != 0 ? LOG_ERROR : LOG_INFO, "sessions.pruned", "",
                   LOG_NUMBER("sessions", retention->removed),
-                  LOG_TEXT("error", result < 0 ? err->text : ""));
+                  LOG_TEXT("error", result != 0 ? err->text : ""));
         retention->removed = 0;
     }
     rest(retention, more ? PAUSE_MS : ROUND_MS);

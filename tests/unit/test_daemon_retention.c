@@ -229,6 +229,16 @@ static void a_store_that_fails(void **state)
     assert_non_null(strchr(strchr(world.told, '|') + 1, '|'));
 }
 
+// What batches before deleted cannot be taken out of the file: nobody else would hear of it.
+static void a_file_that_keeps_what_was_deleted(void **state)
+{
+    (void)state;
+    fixture_exec(world.path, "INSERT INTO meta(key, value) VALUES('scrub', 1);"
+                             "DROP TABLE messages_fts");
+    left_after(MINUTE_MS);
+    assert_string_equal(world.told, "error 0 writing the database|");
+}
+
 static void its_end_while_one_runs(void **state)
 {
     (void)state;
@@ -257,6 +267,7 @@ int main(void)
         TEST(the_longest_that_can_be_set),
         TEST(a_queue_that_is_full),
         TEST(a_store_that_fails),
+        TEST(a_file_that_keeps_what_was_deleted),
         TEST(its_end_while_one_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
