@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/document.h"
 #include "daemon/command.h"
@@ -130,6 +131,15 @@ static int ask_here(const struct settings *settings, struct span request, struct
     return r;
 }
 
+static bool waits_for_its_time(const struct arguments *arguments)
+{
+    static const char *const actions[] = {"add", "create", "edit", "resume", "run"};
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++)
+        if (arguments->word_count && strcmp(arguments->words[0], actions[i]) == 0)
+            return true;
+    return false;
+}
+
 static int ask(const struct arguments *arguments, struct span request, struct buf *out,
                struct error *err)
 {
@@ -141,8 +151,12 @@ static int ask(const struct arguments *arguments, struct span request, struct bu
     int r = settings_load(&plain, &settings, err);
     if (r == 0)
         r = control_client_post(settings.home, "/cron", request, PATIENCE_MS, &body, err);
-    if (r == CONTROL_NO_OWNER)
-        return ask_here(&settings, request, out, err);
+    if (r == CONTROL_NO_OWNER) {
+        r = ask_here(&settings, request, out, err);
+        if (r == 0 && waits_for_its_time(arguments))
+            log_info("no \"hermes run\" uses this home at the moment; jobs wait until one does");
+        return r;
+    }
     if (r == 0 && arguments->values[OPTION_JSON]) {
         buf_append_span(out, buf_span(&body));
     } else if (r == 0) {

@@ -1,4 +1,7 @@
+#include <stdio.h>
+
 #include "base/mem.h"
+#include "codec/utf8.h"
 #include "daemon/probe.h"
 #include "scheduler/job_file.h"
 
@@ -9,11 +12,16 @@ static void report_job(const struct job *job, struct report *report)
     if (job->trouble)
         report_line(report, REPORT_WARNING, "cron", "the job %.*s cannot run: %.*s", TEXT_MAX,
                     job->name, TEXT_MAX, job->trouble);
-    else if (job->streak)
+    else if (job->streak) {
+        char times[48] = "", line[TEXT_MAX];
+        if (job->streak > 1)
+            snprintf(times, sizeof times, " %lld times in a row", (long long)job->streak);
+        utf8_one_line(span_of(job->last_error ? job->last_error : "it did not run"), line,
+                      sizeof line);
         report_line(report, REPORT_WARNING, "cron",
-                    "the job %.*s failed %lld times in a row: %.*s; hermes cron history shows more",
-                    TEXT_MAX, job->name, (long long)job->streak, TEXT_MAX,
-                    job->last_error ? job->last_error : "it did not run");
+                    "the job %.*s failed%s: %s; hermes cron history shows more", TEXT_MAX,
+                    job->name, times, line);
+    }
 }
 
 void probe_cron(const char *home, struct report *report)

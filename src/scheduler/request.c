@@ -8,6 +8,7 @@
 #include "agent/session.h"
 #include "base/random.h"
 #include "codec/iso_time.h"
+#include "codec/utf8.h"
 #include "scheduler/scheduler_internal.h"
 
 /*
@@ -60,6 +61,9 @@ static const char *state_of(const struct asked *asked, const struct job *job)
 static void write_job(const struct asked *asked, const struct job *job)
 {
     struct buf *out = asked->out;
+    const char *error = job->last_error ? job->last_error : "it did not run";
+    const char *undelivered = job->last_delivery_error;
+    char line[LINE_MAX];
     buf_printf(out, "%s%s  %s: %s, %s", out->len ? "\n" : "", job->id, job->name, job->display,
                state_of(asked, job));
     if (job_is_waiting(job)) {
@@ -68,11 +72,18 @@ static void write_job(const struct asked *asked, const struct job *job)
     }
     if (job->trouble)
         buf_printf(out, "; %s", job->trouble);
+    else if (job->streak == 1)
+        buf_append_text(out, "; failed");
     else if (job->streak)
-        buf_printf(out, "; failed %" PRId64 " times in a row: %.*s", job->streak, LINE_MAX,
-                   job->last_error ? job->last_error : "it did not run");
-    if (job->last_delivery_error)
-        buf_printf(out, "; not delivered: %.*s", LINE_MAX, job->last_delivery_error);
+        buf_printf(out, "; failed %" PRId64 " times in a row", job->streak);
+    if (!job->trouble && job->streak) {
+        utf8_one_line(span_of(error), line, sizeof line);
+        buf_printf(out, ": %s", line);
+    }
+    if (undelivered && strcmp(undelivered, error) != 0) {
+        utf8_one_line(span_of(undelivered), line, sizeof line);
+        buf_printf(out, "; not delivered: %s", line);
+    }
 }
 
 static int tell_trouble(const struct asked *asked, struct error *err)
@@ -108,7 +119,6 @@ static bool write_run(void *context, const struct store_run *run)
 {
     const struct asked *asked = context;
     struct buf *out = asked->out;
-    struct span error = run->error;
     buf_printf(out, "%s%" PRId64 "  ", out->len ? "\n" : "", run->number);
     write_time(asked->scheduler, run->due_ms ? run->due_ms : run->started_ms, out);
     buf_printf(out, "  %.*s: %s%s", (int)run->name.len, run->name.data,
@@ -120,10 +130,11 @@ static bool write_run(void *context, const struct store_run *run)
         buf_printf(out, ", %" PRId64 " tokens", run->usage.input_tokens + run->usage.output_tokens);
     if (run->delivered.len)
         buf_printf(out, ", to %.*s", (int)run->delivered.len, run->delivered.data);
-    if (error.len)
-        error = span_cut(&error, '\n');
-    if (error.len)
-        buf_printf(out, "; %.*s", (int)(error.len < LINE_MAX ? error.len : LINE_MAX), error.data);
+    if (run->error.len) {
+        char line[LINE_MAX];
+        utf8_one_line(run->error, line, sizeof line);
+        buf_printf(out, "; %s", line);
+    }
     return true;
 }
 
@@ -192,6 +203,8 @@ static int show(const struct asked *asked, struct error *err)
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         if (lines[i].text)
             buf_printf(asked->out, "\n%s: %s", lines[i].label, lines[i].text);
+    if (job->times)
+        buf_printf(asked->out, "\nruns: %" PRId64 " of %" PRId64, job->done, job->times);
     if (job->last_ms) {
         buf_append_text(asked->out, "\nlast run: ");
         write_time(asked->scheduler, job->last_ms, asked->out);

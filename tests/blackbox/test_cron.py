@@ -244,6 +244,26 @@ def test_the_status_names_the_one_that_failed_most_often(hermes, bot):
     assert b"3 jobs fail, of which the worst is twice: " in status.out + status.err
 
 
+def test_it_is_said_that_nothing_runs(home):
+    added = cron(home, "add", "every 2h", "say x", "--name", "m").ok()
+    assert 'no "hermes run" uses this home' in added.notes
+    assert "hermes run" not in cron(home).ok().notes
+
+
+def test_a_list_has_a_line_for_each_job(hermes, bot):
+    bot()
+    hermes.put("scripts/bad.sh", "echo one >&2; echo two >&2; exit 3\n", mode=0o700)
+    for name in ("m", "n"):
+        cron(hermes, "add", "every 2h", "--script", "bad.sh", "--no-agent", "--name", name,
+             "--repeat", "2").ok()
+    cron(hermes, "run", "m").ok()
+    ended(hermes)
+    lines = cron(hermes).ok().out.decode().splitlines()
+    assert len(lines) == 2 and re.search(r"; failed: .*one two", lines[0]), lines
+    assert re.search(r"failed.*; .*one two", cron(hermes, "history").ok().out.decode())
+    assert "runs: 1 of 2" in cron(hermes, "show", "m").ok().out.decode()
+
+
 def test_what_may_pass_is_tried_again(hermes, up, service):
     hermes.use(up, "503")
     hermes.put("config.yaml", "cron: {retries: 2, retry_delay: 20ms}\n")
