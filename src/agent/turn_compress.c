@@ -19,12 +19,15 @@ static void finish(struct turn *turn, const char *summary, const char *trouble)
 {
     struct turn_compressing *own = &turn->compressing;
     struct chat_history *history = &turn->session->history;
-    size_t before = history->count;
+    size_t before = history->count, bytes = compression_bytes(history, 0, before);
     struct compression_plan plan = summary ? compression_shorten(history, own->cut, own->room)
                                            : compression_fall_back(history, own->cut, own->room);
     own->row = compression_apply(turn->session, plan, summary);
-    turn_log_compressed(turn, own->tokens, compression_tokens(&turn->agent->env, turn->session),
-                        before, trouble);
+    // What is left, in the measure in which it was too much: a provider's count, where there is one.
+    size_t left = compression_bytes(history, 0, history->count);
+    int64_t gone = compression_tokens_of(bytes > left ? bytes - left : 0);
+    turn_log_compressed(turn, own->tokens, own->tokens > gone ? own->tokens - gone : 0, before,
+                        trouble);
     turn_store_summary(turn, own->next);
 }
 

@@ -245,6 +245,7 @@ def test_the_status_names_the_one_that_failed_most_often(hermes, bot):
 
 
 def test_it_is_said_that_nothing_runs(home):
+    home.put("config.yaml")
     added = cron(home, "add", "every 2h", "say x", "--name", "m").ok()
     assert 'no "hermes run" uses this home' in added.notes
     assert "hermes run" not in cron(home).ok().notes
