@@ -236,7 +236,7 @@ class CommandCase(AskedCase):
 
 
 class TimedCase(Case):
-    """The time of two jobs comes: each runs for that time once, and for no other."""
+    """The time of two jobs comes at once: each runs for that once, beside the other."""
 
     outcomes = {"scripted": "ok", "once": "ok"}
     texts = {"scripted": ("Cronjob Response: scripted\n\nmail\n\nx.sh:\n", "three mails"),
@@ -245,6 +245,10 @@ class TimedCase(Case):
     def __init__(self, binary, template, moments, lead):
         super().__init__(binary, template, moments)
         self.lead, self.ready = lead, None
+
+    def _prepare(self, path, up):
+        super()._prepare(path, up)
+        self.hermes.put("config.yaml", CONFIG.replace("jobs: 1", "jobs: 2"))  # side by side
 
     def make_jobs(self):
         self.due = time.time() + self.lead
