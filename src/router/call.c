@@ -239,14 +239,20 @@ static const char *route_without_v1(const struct router_call *call)
     return strncmp(call->route, "/v1", 3) == 0 ? call->route + 3 : call->route;
 }
 
-// A model that is not listed does not exist.
+// A model that is not listed does not exist. Programs read LiteLLM's words, and people ours.
 static void refuse_model(struct router_call *call, const char *name)
 {
     char text[ROUTER_FAILURE_TEXT_MAX];
-    snprintf(text, sizeof text,
-             "%s: Invalid model name passed in model=%.128s. Call `/v1/models` to view available "
-             "models for your key.",
-             route_without_v1(call), name);
+    if (call->own)
+        snprintf(text, sizeof text,
+                 "model_list has no model \"%.128s\"; /model default takes the configured one",
+                 name);
+    else
+        snprintf(
+            text, sizeof text,
+            "%s: Invalid model name passed in model=%.128s. Call `/v1/models` to view available "
+            "models for your key.",
+            route_without_v1(call), name);
     router_metrics_refused(call->router->metrics, "model");
     router_failure_make(ROUTER_BAD_REQUEST, -1, text, &call->failure);
 }
