@@ -245,8 +245,7 @@ static void refuse_model(struct router_call *call, const char *name)
     char text[ROUTER_FAILURE_TEXT_MAX];
     if (call->own)
         snprintf(text, sizeof text,
-                 "model_list has no model \"%.128s\"; /model default takes the configured one",
-                 name);
+                 "there is no model \"%.128s\"; /model default takes the configured one", name);
     else
         snprintf(
             text, sizeof text,
