@@ -23,7 +23,7 @@ static void finish(struct turn *turn, const char *summary, const char *trouble)
     struct compression_plan plan = summary ? compression_shorten(history, own->cut, own->room)
                                            : compression_fall_back(history, own->cut, own->room);
     own->row = compression_apply(turn->session, plan, summary);
-    // What is left, in the measure in which it was too much: a provider's count, where there is one.
+    // What is left, in the measure in which it was too much: a provider's count, if there is one.
     size_t left = compression_bytes(history, 0, history->count);
     int64_t gone = compression_tokens_of(bytes > left ? bytes - left : 0);
     turn_log_compressed(turn, own->tokens, own->tokens > gone ? own->tokens - gone : 0, before,
