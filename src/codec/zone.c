@@ -1,6 +1,7 @@
 #include "codec/zone.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -91,6 +92,36 @@ int32_t zone_offset(const struct zone *zone, int64_t utc_s)
         if (utc_s < zone->known[i].until)
             return zone->known[i].offset_quarters * QUARTER_S;
     return rule_offset(zone, utc_s);
+}
+
+static int write_offset(char *text, size_t size, int32_t east_s)
+{
+    int minutes = (east_s < 0 ? -east_s : east_s) / 60;
+    return snprintf(text, size, "<%c%02d%02d>%c%d:%02d", east_s < 0 ? '-' : '+', minutes / 60,
+                    minutes % 60, east_s < 0 ? '+' : '-', minutes / 60, minutes % 60);
+}
+
+// By the clock that is about to be changed.
+static int write_change(char *text, size_t size, const struct zone_change *change, int32_t east_s)
+{
+    int32_t at_s = change->second + east_s;
+    int minutes = (at_s < 0 ? -at_s : at_s) / 60;
+    return snprintf(text, size, ",M%d.%d.%d/%s%d:%02d", change->month, change->week,
+                    change->weekday, at_s < 0 ? "-" : "", minutes / 60, minutes % 60);
+}
+
+void zone_rule(const struct zone *zone, int64_t utc_s, char text[ZONE_RULE_SIZE])
+{
+    size_t at = 0;
+    bool listed = zone->known_count && utc_s < zone->known[zone->known_count - 1].until;
+    if (listed || !zone->begins.month) {
+        write_offset(text, ZONE_RULE_SIZE, zone_offset(zone, utc_s));
+        return;
+    }
+    at += write_offset(text, ZONE_RULE_SIZE, zone->standard_s);
+    at += write_offset(text + at, ZONE_RULE_SIZE - at, zone->daylight_s);
+    at += write_change(text + at, ZONE_RULE_SIZE - at, &zone->begins, zone->standard_s);
+    write_change(text + at, ZONE_RULE_SIZE - at, &zone->ends, zone->daylight_s);
 }
 
 int64_t zone_local(const struct zone *zone, int64_t utc_s)

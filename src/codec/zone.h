@@ -56,6 +56,11 @@ int64_t zone_local(const struct zone *zone, int64_t utc_s);
 // the midnight of a day that has two of them or none.
 int64_t zone_instant(const struct zone *zone, int64_t local_s);
 
+// As POSIX writes it in TZ, for programs that find no zone files: "<+0100>-1:00<+0200>-2:00,M3...".
+// Where the list of `zone` holds that instant or a later one, only the offset at that instant.
+enum { ZONE_RULE_SIZE = 128 };
+void zone_rule(const struct zone *zone, int64_t utc_s, char text[ZONE_RULE_SIZE]);
+
 struct zone_date {
     int64_t year;
     int month, day; // from 1

@@ -143,6 +143,12 @@ static struct agent_env agent_env_of(const struct app *app)
     };
 }
 
+static void configure_zone(struct app *app)
+{
+    shells_set_zone(app->shells, &app->settings.values.tool,
+                    config_variable(app->settings.config, "TZ"));
+}
+
 static struct tool_settings tool_settings_of(const struct app *app)
 {
     const struct memory_config *memory = &app->settings.values.memory;
@@ -240,6 +246,7 @@ static void open_agent(struct app *app)
     app->skills = skills_create(app->home.skills, app->store);
     skills_configure(app->skills, &app->settings.values.skills, app->settings.config);
     app->shells = shells_create(&shells, &app->settings.values.shell);
+    configure_zone(app);
     app->background = background_create(app->shells);
     app->keeper = spool_keeper_create(app->loop, app->processes, app->home.results);
     struct tool_env tools = {
@@ -415,6 +422,7 @@ int app_reload(struct app *app, const struct arguments *arguments, struct error 
         if (store_state(app->store) == STORE_READY)
             mcp_servers_configure(app->mcp, &app->settings.values.mcp);
         shells_configure(app->shells, &app->settings.values.shell);
+        configure_zone(app);
         struct scheduler_env scheduler = {0};
         cron_settings(&app->settings, &scheduler);
         scheduler_configure(app->scheduler, &scheduler);

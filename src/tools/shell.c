@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -33,9 +34,9 @@ struct shells {
     struct shells_env env;
     struct shell_config config; // without `isolation` and `hands`
     enum isolation_kind isolation;
-    char *hands;
-    bool open;      // nothing keeps files apart
-    char *physical; // owned: the workspace as pwd prints it; NULL: as it is
+    char *hands, *zone; // owned; zone: the clock's, as the setting or TZ has it; NULL: the system's
+    bool open;          // nothing keeps files apart
+    char *physical;     // owned: the workspace as pwd prints it; NULL: as it is
     // What takes all that a container has may end this program with it, so all commands together
     // get half of that. Bytes; 0: there is no such limit.
     int64_t all_memory, all_files;
@@ -83,6 +84,13 @@ void shells_configure(struct shells *shells, const struct shell_config *config)
                     "this user may");
 }
 
+void shells_set_zone(struct shells *shells, const struct tool_config *config, const char *tz)
+{
+    struct span name = span_trim(span_of(config->timezone));
+    free(shells->zone);
+    shells->zone = name.len ? mem_strndup(name.data, name.len) : tz ? mem_strdup(tz) : NULL;
+}
+
 struct shells *shells_create(const struct shells_env *env, const struct shell_config *config)
 {
     struct shells *shells = mem_new(struct shells);
@@ -100,6 +108,7 @@ void shells_destroy(struct shells *shells)
     list_for_each(link, &shells->all)
         shell_destroy(list_entry(link, struct shell, link));
     free(shells->hands);
+    free(shells->zone);
     free(shells->physical);
     free(shells);
 }
@@ -355,10 +364,23 @@ static int check(const struct shells *shells, const struct shell_request *reques
     return 0;
 }
 
+// The zone's name where programs find its file; where they may not, its rule.
+static char *time_zone(const struct shells *shells)
+{
+    char rule[ZONE_RULE_SIZE];
+    struct zone zone;
+    CLEANUP(mem_cleanup) char *file = mem_printf("/usr/share/zoneinfo/%s", shells->zone);
+    bool there = shells->isolation != ISOLATION_HANDS && access(file, R_OK) == 0;
+    if (there || zone_find(span_of(shells->zone), &zone, NULL) < 0)
+        return mem_printf("TZ=%s", shells->zone);
+    zone_rule(&zone, loop_wall(shells->env.loop) / 1000, rule);
+    return mem_printf("TZ=%s", rule);
+}
+
 // What says how and where, and is nobody's secret.
 static void make_environment(const struct shells *shells, char *variables[VARIABLES_MAX + 1])
 {
-    static const char *const kept[] = {"LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"};
+    static const char *const kept[] = {"LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE"};
     size_t count = 0;
     const char *path = getenv("PATH");
     variables[count++] = mem_printf(
@@ -370,6 +392,8 @@ static void make_environment(const struct shells *shells, char *variables[VARIAB
     for (size_t i = 0; i < ARRAY_LEN(kept); i++)
         if (getenv(kept[i]))
             variables[count++] = mem_printf("%s=%s", kept[i], getenv(kept[i]));
+    if (shells->zone)
+        variables[count++] = time_zone(shells);
     variables[count] = NULL;
 }
 

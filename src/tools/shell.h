@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "config/option.h"
 #include "tools/capture.h"
+#include "tools/options.h"
 
 /*
  * Commands of the shell, in the sandbox: they read what programs are made of, write the workspace,
@@ -38,6 +39,8 @@ struct shells;
 struct shells *shells_create(const struct shells_env *env, const struct shell_config *config);
 void shells_destroy(struct shells *shells); // ends all without callbacks; accepts NULL
 void shells_configure(struct shells *shells, const struct shell_config *config);
+// What commands have as TZ: the setting's zone, else `tz` (NULL: none).
+void shells_set_zone(struct shells *shells, const struct tool_config *config, const char *tz);
 struct loop *shells_loop(const struct shells *shells);
 // Can a command leave nothing behind but in the workspace? Not where it runs elsewhere, or unbound.
 bool shells_leave_nothing(const struct shells *shells);
