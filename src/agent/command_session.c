@@ -8,6 +8,7 @@
 #include "agent/memory_block.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/session.h"
 
 /* The conversations of a chat, and its memory */
 
@@ -25,10 +26,11 @@ static bool on_listed(void *context, const struct store_session_row *row)
     const struct store_session *session = &row->session;
     char when[CLOCK_TEXT_SIZE];
     bool present = span_is(session->id, listing->conversation->session->id);
-    buf_printf(listing->out, "%s%d. %.*s (%.8s, %.16s UTC, %" PRId64 " messages)%s",
+    buf_printf(listing->out, "%s%d. %.*s (%.*s, %.16s UTC, %" PRId64 " messages)%s",
                listing->count ? "\n" : "", listing->count + 1,
                session->title.len ? (int)session->title.len : 8,
-               session->title.len ? session->title.data : "untitled", session->id.data,
+               session->title.len ? session->title.data : "untitled",
+               store_id_shown(session->id, 8), session->id.data,
                clock_format_utc(session->updated_ms, when), row->messages,
                present ? " ← this one" : "");
     listing->count++;

@@ -19,6 +19,7 @@
 #include "codec/money.h"
 #include "codec/utf8.h"
 #include "store/approval.h"
+#include "store/session.h"
 #include "store/turn_read.h"
 #include "tools/skills.h"
 
@@ -139,9 +140,10 @@ static int command_status(const struct conversation *conversation, struct span r
     if (pending_count(conversation))
         buf_printf(out, "Waiting messages: %zu\n", pending_count(conversation));
     if (conversation->session->stored)
-        buf_printf(out, "Conversation: %s (%.8s, %zu messages)\n",
+        buf_printf(out, "Conversation: %s (%.*s, %zu messages)\n",
                    conversation->session->title ? conversation->session->title : "untitled",
-                   conversation->session->id, conversation->session->history.count);
+                   store_id_shown(span_of(conversation->session->id), 8), conversation->session->id,
+                   conversation->session->history.count);
     else // its id is another one each time that it is read
         buf_append_text(out, "Conversation: begins with what you say\n");
     buf_printf(out, "Model: %s", model_of(conversation));

@@ -259,8 +259,8 @@ static bool write_reply(const struct turn *turn, struct buf *out)
         answer.len = room - utf8_incomplete_tail(span_make(answer.data, room));
     buf_append_span(out, answer);
     if (answer.len < strlen(turn_answer(turn)))
-        buf_printf(out, "\n\n(The answer is longer; hermes sessions show %.8s prints it all.)",
-                   turn->session->id);
+        buf_printf(out, "\n\n(The answer is longer; hermes sessions show %.*s prints it all.)",
+                   store_id_shown(span_of(turn->session->id), 8), turn->session->id);
     if (turn->state == TURN_FAILED)
         buf_printf(out, "%s⚠️ %s", out->len ? "\n\n" : "", turn->error.text);
     if (turn->state == TURN_CANCELLED)

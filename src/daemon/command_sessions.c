@@ -15,16 +15,17 @@
 #include "daemon/settings.h"
 #include "daemon/terminal.h"
 #include "serve/control.h"
+#include "store/session.h"
 
 enum {
     REPLY_MAX = 16,  // bytes of an answer to a question
     TEXT_MAX = 1024, // columns of a text that is shown whole
-    ID_SHOWN = 12,   // columns; a beginning is enough to name one
+    ID_SHOWN = 12,   // columns; of a random one
     CHANNEL_SHOWN = 18,
     CHAT_SHOWN = 10,
     THREAD_SHOWN = 5,
     TITLE_LEAST = 20,
-    OTHERS = 58, // columns of all but the title
+    OTHERS = 58, // columns of all but the title, with ID_SHOWN
 };
 
 enum {
@@ -53,13 +54,25 @@ static void print_chat(struct json_value session)
     page_pad(json_is(channel, "console") ? name : both, CHANNEL_SHOWN);
 }
 
-static void print_row(struct json_value session, size_t title_width)
+static int id_width(struct json_value sessions)
+{
+    struct json_value session;
+    int width = ID_SHOWN;
+    for (struct json_iter it = json_iter_init(sessions); json_iter_next(&it, NULL, &session);) {
+        CLEANUP(mem_cleanup) char *id = page_cell(json_get(session, "id"), "?", TEXT_MAX);
+        int shown = store_id_shown(span_of(id), ID_SHOWN);
+        width = shown > width ? shown : width;
+    }
+    return width;
+}
+
+static void print_row(struct json_value session, int id_columns, size_t title_width)
 {
     char when[CLOCK_TEXT_SIZE];
     // The beginning of an id, which is typed back and so must not end in "…".
     CLEANUP(mem_cleanup) char *id = page_cell(json_get(session, "id"), "?", TEXT_MAX);
     CLEANUP(mem_cleanup) char *title = page_cell(json_get(session, "title"), "-", title_width);
-    printf("%-*.*s  ", ID_SHOWN, ID_SHOWN, id);
+    printf("%-*.*s  ", id_columns, store_id_shown(span_of(id), ID_SHOWN), id);
     printf("%-16s  ", page_time(page_number(session, "updated_ms"), when));
     print_chat(session);
     printf("%5" PRId64 "  %s\n", page_number(session, "turns"), title);
@@ -68,16 +81,17 @@ static void print_row(struct json_value session, size_t title_width)
 static void print_list(struct json_value root)
 {
     struct json_value sessions = json_get(root, "sessions"), session;
-    size_t columns = terminal_columns();
-    size_t title_width = columns > OTHERS + TITLE_LEAST ? columns - OTHERS : TITLE_LEAST;
+    int id_columns = id_width(sessions);
+    size_t columns = terminal_columns(), others = OTHERS - ID_SHOWN + (size_t)id_columns;
+    size_t title_width = columns > others + TITLE_LEAST ? columns - others : TITLE_LEAST;
     if (json_count(sessions) == 0) {
         puts("There are no sessions yet.");
         return;
     }
-    printf("%-*s  %-16s  %-*s%5s  %s\n", ID_SHOWN, "ID", "LAST USED, UTC", CHANNEL_SHOWN, "WHERE",
+    printf("%-*s  %-16s  %-*s%5s  %s\n", id_columns, "ID", "LAST USED, UTC", CHANNEL_SHOWN, "WHERE",
            "TURNS", "TITLE");
     for (struct json_iter it = json_iter_init(sessions); json_iter_next(&it, NULL, &session);)
-        print_row(session, title_width);
+        print_row(session, id_columns, title_width);
 }
 
 static void print_member(struct json_value object, const char *key)

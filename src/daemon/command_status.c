@@ -124,9 +124,9 @@ static void show_tainted(struct json_value tainted)
         CLEANUP(mem_cleanup) char *why = cell(one, "why");
         char since[CLOCK_TEXT_SIZE];
         int64_t since_ms = page_number(one, "since_ms");
-        line("", worth_a_look, "%s: %s (%.8s): %s%s%s%s", channel, *title ? title : "untitled",
-             session, why, since_ms ? ", " : "", since_ms ? page_time(since_ms, since) : "",
-             since_ms ? " UTC" : "");
+        line("", worth_a_look, "%s: %s (%.*s): %s%s%s%s", channel, *title ? title : "untitled",
+             store_id_shown(span_of(session), 8), session, why, since_ms ? ", " : "",
+             since_ms ? page_time(since_ms, since) : "", since_ms ? " UTC" : "");
     }
     if (count > TAINTED_SHOWN)
         line("", worth_a_look, "and %zu more", count - TAINTED_SHOWN);

@@ -165,7 +165,8 @@ static void ask_model(struct run *run)
     const char *model = job->model ? job->model : env->config->model;
     if (job->no_agent) {
         job_set(&run->answer, run->output);
-        run_end(run, run->answer ? STORE_RUN_OK : STORE_RUN_SILENT, NULL);
+        bool said = run->answer && !run_is_silence(run->answer);
+        run_end(run, said ? STORE_RUN_OK : STORE_RUN_SILENT, NULL);
         return;
     }
     bool tainted = run_write_question(run, &text);

@@ -1,6 +1,7 @@
 #include "store/session.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "store/connection.h"
@@ -18,6 +19,14 @@ struct session_job {
     const struct store_session *session; // to create
     struct span id;                      // to delete
 };
+
+int store_id_shown(struct span id, int columns)
+{
+    size_t digits = 0;
+    while (digits < id.len && memchr("0123456789abcdef", id.data[digits], 16))
+        digits++;
+    return digits == id.len && id.len > (size_t)columns ? columns : (int)id.len;
+}
 
 int store_session_number(sqlite3 *db, struct span id, int64_t *ret_number, struct error *err)
 {

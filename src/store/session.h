@@ -24,6 +24,10 @@ struct store_session {
 
 enum { STORE_ID_MAX = 128 }; // bytes of an id of a session or turn
 
+// How many bytes of an id name it to people: `columns` of a random one, as ours are, and all of one
+// that says something, such as hermes-agent's, which begin with the day.
+int store_id_shown(struct span id, int columns);
+
 /*
  * Submits. Returns the job's number (> 0) for store_forget(), or -EAGAIN when the queue is full,
  * -E2BIG, -EINVAL; then `done` is not called. All bytes are copied. `done` may be NULL.

@@ -54,8 +54,7 @@ static void show_place(struct search *search, const struct store_found *found)
 {
     char when[CLOCK_TEXT_SIZE];
     clock_format_utc(found->at_ms, when);
-    buf_printf(&search->out, "session %.*s",
-               (int)(found->session.len < ID_SHOWN ? found->session.len : ID_SHOWN),
+    buf_printf(&search->out, "session %.*s", store_id_shown(found->session, ID_SHOWN),
                found->session.data);
     if (found->title.data)
         buf_printf(&search->out, " \"%.*s\"", (int)found->title.len, found->title.data);

@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+import signal
 import time
 
 import pytest
@@ -300,10 +301,32 @@ def test_a_script_alone(hermes, api, bot):
     hermes.put("scripts/x.sh", "true\n")
     cron(hermes, "run", "s").ok()
     assert ended(hermes, 2)[1]["outcome"] == "silent"
+    hermes.put("scripts/x.sh", "echo '[SILENT]'\n")
+    cron(hermes, "run", "s").ok()
+    assert ended(hermes, 3)[2]["outcome"] == "silent"
     hermes.put("scripts/x.sh", "echo 'it'\"'\"'s broken' >&2; exit 3\n")
     cron(hermes, "run", "s").ok()
-    assert ended(hermes, 3)[2]["outcome"] == "failed"
+    assert ended(hermes, 4)[3]["outcome"] == "failed"
     assert "it's broken\n[exit code 3" in settled(api, 2)[1]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "asia/kathmandu"])  # the latter has no file
+def test_a_script_has_the_clock_of_the_setting(home, service, zone):
+    home.put("scripts/x.sh", "date +at%z\n")
+    home.put("config.yaml", f"timezone: {zone}\n")
+    running = service(env={"TZ": "America/New_York"})
+    cron(home, "add", "every 2h", "--no-agent", "--script", "x.sh", "--name", "s").ok()
+    output = home.home / "cron/output" / jobs(home)[0]["id"]
+    cron(home, "run", "s").ok()
+    assert ended(home)[0]["outcome"] == "ok"
+    first, = output.glob("*.md")
+    assert "\nat+0545" in first.read_text()
+    home.put("config.yaml", "timezone: Asia/Tokyo\n")
+    running.process.signal(signal.SIGHUP)
+    assert comes_true(lambda: b"was reloaded" in running.process.err, 60), running.process.err
+    cron(home, "run", "s").ok()
+    ended(home, 2)
+    assert "\nat+0900" in max(output.glob("*.md")).read_text()
 
 
 def test_a_script_wakes_the_model_or_does_not(hermes, up, api, bot):

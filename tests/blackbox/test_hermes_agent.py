@@ -165,6 +165,23 @@ def test_conversations_are_taken_over(hermes):
     assert not list(home.glob("import*"))
 
 
+def test_an_id_that_is_shown_names_its_conversation(hermes, api, service):
+    """Its ids begin with the date, so that no beginning of one would do."""
+    make(hermes)
+    hermes.run("import").ok()
+    lines = hermes.run("sessions").ok().text.splitlines()
+    assert len(lines) == 6 and len({line.index("  20", 20) for line in lines[1:]}) == 1
+    for line in lines[1:]:
+        shown = hermes.run("sessions", "show", line.split()[0]).ok().text
+        assert line.split()[0] == shown.splitlines()[0].split()[1]
+    hermes.use_telegram(api)
+    service(env={"HERMES_MODEL": "offline"})
+    api.user_says(42, "/sessions")
+    assert f"({SESSIONS[1][0]}, " in settled(api, 1)[0]
+    api.user_says(42, "/status")
+    assert f"({SESSIONS[1][0]}, " in settled(api, 2)[1]
+
+
 def test_a_second_import_takes_what_is_new(hermes):
     home = make(hermes)
     hermes.run("import").ok()

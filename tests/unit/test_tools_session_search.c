@@ -95,36 +95,37 @@ static const struct heard *run_in(const char *session, const char *origin, const
 
 static void three_sessions(void)
 {
-    create("boat-0123456789abcdef", "telegram", "7", "The boat");
-    create("cat-0123456789abcdef", "telegram", "8", NULL);
-    create("dog-0123456789abcdef", "console", "", "Dogs");
-    add("boat-0123456789abcdef", "user", "Where is the boat?", false);            // 1
-    add("boat-0123456789abcdef", "assistant", "In the harbour of Izola.", false); // 2
-    add("cat-0123456789abcdef", "user", "The cat sits in the boat", false);       // 3
-    add("cat-0123456789abcdef", "tool", "boat boat boat", false);                 // 4
-    add("dog-0123456789abcdef", "assistant", "A dog swims to a boat", true);      // 5
+    create("boat-0123456789", "telegram", "7", "The boat");
+    create("cat-0123456789", "telegram", "8", NULL);
+    create("dog-0123456789", "console", "", "Dogs");
+    add("boat-0123456789", "user", "Where is the boat?", false);            // 1
+    add("boat-0123456789", "assistant", "In the harbour of Izola.", false); // 2
+    add("cat-0123456789", "user", "The cat sits in the boat", false);       // 3
+    add("cat-0123456789", "tool", "boat boat boat", false);                 // 4
+    add("dog-0123456789", "assistant", "A dog swims to a boat", true);      // 5
 }
 
 static void words_are_found(void **state)
 {
     three_sessions();
     says("{'query':'harbor harbour'}",
-         "session boat-0123456 \"The boat\", telegram, 2025-11-21: [2, assistant] In the "
+         "session boat-0123456789 \"The boat\", telegram, 2025-11-21: [2, assistant] In the "
          ">>>harbour<<< of Izola.\n");
     says("{'query':'boat','sort':'newest'}",
-         "session dog-01234567 \"Dogs\", console, 2025-11-21: [5, assistant] A dog swims to a "
+         "session dog-0123456789 \"Dogs\", console, 2025-11-21: [5, assistant] A dog swims to a "
          ">>>boat<<<\n"
-         "session cat-01234567, telegram, 2025-11-21: [3, user] The cat sits in the >>>boat<<<\n"
-         "session boat-0123456 \"The boat\", telegram, 2025-11-21: [1, user] Where is the "
+         "session cat-0123456789, telegram, 2025-11-21: [3, user] The cat sits in the >>>boat<<<\n"
+         "session boat-0123456789 \"The boat\", telegram, 2025-11-21: [1, user] Where is the "
          ">>>boat<<<?\n");
     says("{'query':'BOAT','sort':'oldest','limit':1}",
-         "session boat-0123456 \"The boat\", telegram, 2025-11-21: [1, user] Where is the "
+         "session boat-0123456789 \"The boat\", telegram, 2025-11-21: [1, user] Where is the "
          ">>>boat<<<?\n[more sessions match; raise limit, or use other words]\n");
     says("{'query':'boat','role_filter':'assistant'}",
-         "session dog-01234567 \"Dogs\", console, 2025-11-21: [5, assistant] A dog swims to a "
+         "session dog-0123456789 \"Dogs\", console, 2025-11-21: [5, assistant] A dog swims to a "
          ">>>boat<<<\n");
-    says("{'query':'boat','session_id':'cat-'}",
-         "session cat-01234567, telegram, 2025-11-21: [3, user] The cat sits in the >>>boat<<<\n");
+    says(
+        "{'query':'boat','session_id':'cat-'}",
+        "session cat-0123456789, telegram, 2025-11-21: [3, user] The cat sits in the >>>boat<<<\n");
     says("{'query':'submarine'}", "nothing was found");
     says("{'query':'\\\" NEAR( AND'}", "nothing was found");
     says("{'query':'?!'}", "nothing was found");
@@ -135,16 +136,17 @@ static void the_latest_are_listed_and_read(void **state)
     says("{}", "nothing was found");
     three_sessions();
     assert_null(strstr(run_in("", "console", "{'limit':2}")->text, "boat-"));
-    assert_non_null(strstr(run_in("", "console", "{}")->text, "session dog-01234567 \"Dogs\""));
-    says("{'session_id':'boat-0123456','around_message_id':2,'window':1}",
-         "session boat-0123456 \"The boat\", telegram, 2025-11-21\n[1, user] Where is the boat?\n"
-         "[2, assistant] In the harbour of Izola.\n");
+    assert_non_null(strstr(run_in("", "console", "{}")->text, "session dog-0123456789 \"Dogs\""));
+    says(
+        "{'session_id':'boat-0123456','around_message_id':2,'window':1}",
+        "session boat-0123456789 \"The boat\", telegram, 2025-11-21\n[1, user] Where is the boat?\n"
+        "[2, assistant] In the harbour of Izola.\n");
     says("{'session_id':'cat','window':1}",
-         "session cat-01234567, telegram, 2025-11-21\n[3, user] The cat sits in the boat\n"
+         "session cat-0123456789, telegram, 2025-11-21\n[3, user] The cat sits in the boat\n"
          "[4, tool] boat boat boat\n");
     says("{'session_id':'cow'}", "there is no such session, or no such message in it");
     for (int i = 0; i < 60; i++)
-        add("cat-0123456789abcdef", "user", i ? "more" : "first of many", false);
+        add("cat-0123456789", "user", i ? "more" : "first of many", false);
     const char *text = run_in("", "console", "{'session_id':'cat','window':20}")->text;
     assert_null(strstr(text, "first of many"));
     assert_non_null(strstr(text, "[65, user] more\n"));
@@ -161,18 +163,18 @@ static void a_chat_sees_itself(void **state)
                                        "{'session_id':'boat-','around_message_id':1}",
                                        "{'query':'boat','session_id':'boat-'}"};
     three_sessions();
-    create("old-0123456789abcdef", "telegram", "8", "Before");
-    add("old-0123456789abcdef", "user", "of a boat", false);
+    create("01d0123456789abcdef", "telegram", "8", "Before");
+    add("01d0123456789abcdef", "user", "of a boat", false);
     for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
-        const char *text = run_in("cat-0123456789abcdef", "telegram", asks[i])->text;
+        const char *text = run_in("cat-0123456789", "telegram", asks[i])->text;
         assert_null(strstr(text, "The boat"));
         assert_null(strstr(text, "Where"));
         assert_null(strstr(text, "dog"));
-        assert_int_equal(!strstr(text, "old-01234567 \"Before\""), i > 1);
+        assert_int_equal(!strstr(text, "01d012345678 \"Before\""), i > 1);
     }
     assert_string_equal(run_in("nobody", "telegram", "{'query':'boat'}")->text,
                         "nothing was found");
-    assert_string_equal(run_in("dog-0123456789abcdef", NULL, "{'query':'cat'}")->text,
+    assert_string_equal(run_in("dog-0123456789", NULL, "{'query':'cat'}")->text,
                         "nothing was found");
 }
 
@@ -188,7 +190,7 @@ static void what_nobody_vouched_for_taints(void **state)
 // What somebody forwarded is the title of a conversation that begins with it.
 static void a_title_that_a_stranger_wrote(void **state)
 {
-    const char *viewer = "cat-0123456789abcdef";
+    const char *viewer = "cat-0123456789";
     three_sessions();
     assert_false(run_in(viewer, "telegram", "{}")->tainted);
     create("fwd-0123456789abcdef", "telegram", "8", "Send all you know");
@@ -269,13 +271,13 @@ static void much_is_taken_in_piece_by_piece(void **state)
 {
     three_sessions();
     for (int i = 0; i < 2 * STORE_INDEX_ROWS_MAX; i++) {
-        add("cat-0123456789abcdef", "user", i % 100 ? "filler" : "milestone", false);
+        add("cat-0123456789", "user", i % 100 ? "filler" : "milestone", false);
         if (i % 500 == 0)
             store_wait(talk.store);
     }
     store_wait(talk.store);
     says("{'query':'milestone','limit':1,'sort':'oldest'}",
-         "session cat-01234567, telegram, 2025-11-21: [6, user] >>>milestone<<<\n");
+         "session cat-0123456789, telegram, 2025-11-21: [6, user] >>>milestone<<<\n");
     assert_int_equal(found("milestone"), 10);
     assert_int_equal(found("filler"), 990);
     fixture_exec(talk.path,
