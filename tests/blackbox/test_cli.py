@@ -122,10 +122,40 @@ def test_bash_completion_loads_and_completes(hermes):
         assert words <= offered and "ID" not in offered, command
 
 
+def offered(hermes, *typed):
+    """What bash offers for the last of the words."""
+    done = subprocess.run(
+        ["bash", "--norc", "--noprofile", "-u", "-c", hermes.run("completion", "bash").ok().text
+         + "COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _hermes hermes;"
+           "printf '%s\\n' \"${COMPREPLY[@]}\"", "bash", "hermes", *typed],
+        text=True, capture_output=True, timeout=20, cwd=hermes.directory)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("before", [["-p", "work"], ["--profile", "work"],
+                                    ["--profile", "=", "work"], ["--profile=work"]])
+def test_bash_completion_goes_on_behind_a_profile(hermes, before):
+    assert set(COMMANDS) <= set(offered(hermes, *before, ""))
+    assert offered(hermes, *before, "cron", "pau") == ["pause"]
+    if len(before) > 1:
+        assert offered(hermes, *before[:-1], "c") == []
+
+
+def test_bash_completion_of_what_takes_a_file(hermes):
+    (hermes.directory / "record.json").touch()
+    for command in ("import", "replay"):
+        words = offered(hermes, command, "")
+        assert "record.json" in words and "json" not in words, words
+    assert "record.json" not in offered(hermes, "taint", "")
+    assert offered(hermes, "taint", "li") == ["list", "lift"]
+
+
 @pytest.mark.parametrize("shell,mark", [("zsh", "#compdef hermes"), ("fish", "complete -c hermes")])
 def test_the_other_completions_have_every_command(hermes, shell, mark):
     text = hermes.run("completion", shell).ok().text
     assert mark in text and all(command in text for command in [*COMMANDS, "gateway"])
+    assert "lift lift" not in text
     assert "list show export delete" in text and "approve revoke clear-pending" in text
 
 
