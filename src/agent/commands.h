@@ -29,6 +29,7 @@ struct command_effect {
     bool changes;         // the store has something to do besides the reply
     bool session_changed; // it is to be read anew
     bool stop;            // the running turn ends
+    bool refused;         // there is no such command, or it failed
     char session[STORE_ID_MAX + 1];
     char *title, *model, *prompt, *dropped, *asking, *words; // owned; behind the settlement's spans
     char *fact, *fact_text;

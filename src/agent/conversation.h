@@ -78,7 +78,7 @@ struct conversation { // a chat of a channel, a thread of it, or one sender in e
     char *outside, *outside_buttons;              // what others say to that; NULL: not asked
     bool asking;                                  // them
     bool session_changed;                         // by that command: it is to be read anew
-    bool answered, takes_up; // by that command: a question; the last one of its turn
+    bool answered, takes_up, refused; // by that command: a question; the last of its turn; itself
     bool waiting;          // its last turn waits for approval: what else is said stays in the inbox
     bool waited;           // before the turns that wait were looked at
     bool resumed;          // the turn was taken up: its session may not be the latest any more

@@ -22,6 +22,7 @@ static void command_done(struct conversation *conversation)
                                    .text = reply,
                                    .error = "",
                                    .remark = "",
+                                   .refused = STEAL(conversation->refused),
                                    .usage = CHAT_USAGE_UNKNOWN};
     if (STEAL(conversation->session_changed) && !conversation->turn)
         conversation_close_session(conversation);
@@ -37,6 +38,7 @@ static void command_done(struct conversation *conversation)
 static void not_saved(struct conversation *conversation, const struct error *err)
 {
     conversation->takes_up = false;
+    conversation->refused = true;
     free(conversation->reply);
     conversation->reply = mem_printf("This could not be saved: %s", err->text);
 }
@@ -75,6 +77,7 @@ static void commit(struct conversation *conversation, struct command_effect *eff
     effect->settlement.now_ms = loop_wall(conversation->host->loop);
     conversation->session_changed = effect->session_changed;
     conversation->takes_up = effect->takes_up;
+    conversation->refused = effect->refused;
     free(conversation->stopped);
     conversation->stopped = effect->settlement.cancel ? mem_strdup(effect->asking) : NULL;
     conversation->answered = conversation->waiting || effect->asking;
@@ -97,6 +100,12 @@ static void commit(struct conversation *conversation, struct command_effect *eff
     }
 }
 
+static void say_failed(struct command_effect *effect, const struct error *err)
+{
+    effect->refused = true;
+    buf_printf(&effect->reply, "That failed: %s", err->text);
+}
+
 static void find_effect(const struct conversation *conversation, struct span text,
                         struct command_effect *effect)
 {
@@ -105,7 +114,7 @@ static void find_effect(const struct conversation *conversation, struct span tex
     const struct slash_command *command = slash_command_find(text);
     bool words = !command_word_read(text, &word, &rest); // which a question waits for
     if (words && command_answer(conversation, text, effect, &err) < 0)
-        buf_printf(&effect->reply, "That failed: %s", err.text);
+        say_failed(effect, &err);
     if (words)
         return;
     BUF_AUTO question = BUF_INIT(CONVERSATION_TEXT_MAX);
@@ -117,16 +126,17 @@ static void find_effect(const struct conversation *conversation, struct span tex
         return;
     }
     if (loaded < 0) {
-        buf_printf(&effect->reply, "That failed: %s", err.text);
+        say_failed(effect, &err);
         return;
     }
     if (!command) {
+        effect->refused = true;
         buf_printf(&effect->reply, "There is no command %.*s; see /help.", (int)word.len,
                    word.data);
         return;
     }
     if (command->fn(conversation, rest, effect, &err) < 0)
-        buf_printf(&effect->reply, "That failed: %s", err.text);
+        say_failed(effect, &err);
     int64_t numbers[CONVERSATION_PIECES_MAX];
     bool known = conversation_in_progress(conversation, MESSAGE_IN_COMMAND, numbers) > 0;
     LOG_EVENT(LOG_INFO, "command", "", LOG_TEXT("name", command->name),

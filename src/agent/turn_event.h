@@ -43,6 +43,7 @@ struct turn_outcome {      // borrowed; lives during the call
     const char *remark;    // something the user should know besides, or ""
     struct chat_usage usage; // of the whole turn; -1 where nothing was said
     int iterations;          // calls to the model
+    bool refused;            // it was a command, and the text says why that could not be done
     const int64_t *unheard;  // messages that were steered in and that the model never read
     size_t unheard_count;
     const struct turn_question *questions; // when it waits

@@ -47,6 +47,8 @@ static void write_outcome(struct json_writer *w, const struct turn_outcome *outc
     json_write_member_text(w, "remark", outcome->remark);
     write_usage(w, &outcome->usage);
     json_write_member_int(w, "iterations", outcome->iterations);
+    if (outcome->refused)
+        json_write_member_bool(w, "refused", true);
     if (outcome->question_count == 0)
         return;
     json_write_key(w, "questions");
@@ -169,6 +171,7 @@ static void read_outcome(struct turn_event_reader *reader, struct json_value obj
         .questions = reader->questions,
         .question_count = reader->question_count,
         .iterations = (int)number_of(object, "iterations", 0),
+        .refused = json_type(json_get(object, "refused")) == JSON_TRUE,
         .usage = {.prompt_tokens = number_of(usage, "prompt_tokens", -1),
                   .completion_tokens = number_of(usage, "completion_tokens", -1),
                   .cached_tokens = number_of(usage, "cached_tokens", -1),

@@ -133,9 +133,9 @@ static enum console_exit report_outcome(struct console *console, const struct tu
         printer_say(printer, printer_red, "the answer could not be written to standard output");
         return CONSOLE_FAILED;
     }
-    return outcome->state == TURN_DONE     ? CONSOLE_OK
-           : outcome->state == TURN_FAILED ? CONSOLE_FAILED
-                                           : CONSOLE_CANCELLED;
+    if (outcome->state == TURN_FAILED || outcome->refused)
+        return CONSOLE_FAILED;
+    return outcome->state == TURN_DONE ? CONSOLE_OK : CONSOLE_CANCELLED;
 }
 
 // They are the questions of one iteration, so they expire together.

@@ -207,6 +207,15 @@ def test_a_command_as_a_question(hermes, daemon):
     assert hermes.chat("/status").ok().text.startswith("Idle\n")
 
 
+@pytest.mark.parametrize("text,said", [("/nosuch x", "There is no command /nosuch"),
+                                       ("/resume nothing", "That failed: there is no such")])
+def test_a_command_that_cannot_be_done_is_a_failed_chat(hermes, daemon, text, said):
+    assert said in hermes.chat(text).exits(1).text
+    daemon()
+    assert said in hermes.chat(text).exits(1).text
+    hermes.chat("/help").ok()
+
+
 def test_ctrl_c_in_a_conversation(hermes, up, daemon, terminal):
     running = daemon("gate")
     with terminal("chat") as chat:
