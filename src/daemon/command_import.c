@@ -1,6 +1,8 @@
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -17,21 +19,26 @@ enum {
     CALLS_MEMORY_MAX = 32 << 20, // bytes of memory that the calls of a message take
 };
 
+#define UNREADABLE "came without a text or calls of tools that are too long or unreadable"
+
 static const struct {
-    const char *key, *sentence;
+    const char *key, *of_one, *of_several;
     size_t offset;
 } kinds[] = {
-#define KIND(field, sentence)                                         \
-    {                                                                 \
-#field, sentence, offsetof(struct store_import_counts, field) \
+#define KIND(field, of_one, of_several)                                         \
+    {                                                                           \
+#field, of_one, of_several, offsetof(struct store_import_counts, field) \
     }
-    KIND(sessions, NULL),
-    KIND(messages, NULL),
-    KIND(known, "were taken over before"),
-    KIND(taken_back, "are left out: they were taken back there"),
-    KIND(other_roles, "are left out: they are no user's, assistant's or tool's"),
-    KIND(stray, "are left out: they belong to no conversation"),
-    KIND(unreadable, "came without a text or calls of tools that are too long or unreadable"),
+    KIND(sessions, NULL, NULL),
+    KIND(messages, NULL, NULL),
+    KIND(known, "was taken over before", "were taken over before"),
+    KIND(taken_back, "is left out: it was taken back there",
+         "are left out: they were taken back there"),
+    KIND(other_roles, "is left out: it is no user's, assistant's or tool's",
+         "are left out: they are no user's, assistant's or tool's"),
+    KIND(stray, "is left out: it belongs to no conversation",
+         "are left out: they belong to no conversation"),
+    KIND(unreadable, UNREADABLE, UNREADABLE),
 };
 
 static int64_t count_of(const struct store_import_counts *counts, size_t kind)
@@ -63,8 +70,9 @@ static void print(const struct store_import *import, const struct store_import_c
     page_print_raw(span_of(import->from));
     puts("/state.db.");
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (kinds[i].sentence && count_of(counts, i))
-            printf("%7" PRId64 " %s\n", count_of(counts, i), kinds[i].sentence);
+        if (kinds[i].of_one && count_of(counts, i))
+            printf("%7" PRId64 " %s\n", count_of(counts, i),
+                   count_of(counts, i) == 1 ? kinds[i].of_one : kinds[i].of_several);
 }
 
 // From OpenAI's form into this program's own; false when there is nothing to be made of it.
@@ -100,6 +108,10 @@ static int run(const struct arguments *arguments, struct error *err)
     CLEANUP(mem_cleanup) char *scratch = NULL;
     struct store_import_counts counts = {0};
     bool shown = false;
+    struct stat st;
+    const char *from = arguments->word_count ? arguments->words[0] : NULL;
+    if (from && stat(from, &st) == 0 && !S_ISDIR(st.st_mode))
+        return error_set(err, -ENOTDIR, "import: %s is a file; name the home that it is in", from);
     int r = settings_find_home(arguments, &home, err);
     if (r == 0)
         r = store_only_open(home, &only, err);
@@ -107,7 +119,7 @@ static int run(const struct arguments *arguments, struct error *err)
         return error_wrap(err, "import");
     scratch = mem_printf("%s/import.tmp", home);
     struct store_import import = {
-        .from = arguments->word_count ? arguments->words[0] : home,
+        .from = from ? from : home,
         .scratch = scratch,
         .dry_run = arguments->values[OPTION_DRY_RUN] != NULL,
         .convert_calls = convert_calls,

@@ -8,6 +8,7 @@
 #include "channels/pairing.h"
 #include "codec/utf8.h"
 #include "daemon/command.h"
+#include "daemon/home.h"
 #include "daemon/page.h"
 #include "daemon/settings.h"
 
@@ -96,6 +97,8 @@ static int run(const struct arguments *arguments, struct error *err)
     struct pairing pairing = {.home = home, .platform = "telegram", .clock = &clock_system};
     if (r == 0)
         r = verb->run(&pairing, arguments, err);
+    if (verb->words_min) // it writes
+        r = home_explain(home, r, err);
     return r < 0 ? error_wrap(err, "pairing") : EXIT_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "base/replace.h"
 #include "codec/document.h"
 #include "daemon/command.h"
+#include "daemon/home.h"
 #include "daemon/page.h"
 #include "daemon/replay.h"
 #include "daemon/settings.h"
@@ -43,6 +44,13 @@ static void asked_finish(struct asked *asked)
     settings_finish(&asked->settings);
 }
 
+// Of a directory outside that cannot be read, the path is the whole one.
+static char *path_of(const struct skill *skill)
+{
+    return *skill->path == '/' ? mem_strdup(skill->path)
+                               : mem_printf("%s/%s", skill->root, skill->path);
+}
+
 static int list_json(const struct asked *asked, struct error *err)
 {
     DOCUMENT_AUTO doc = DOCUMENT_INIT(OUTPUT_MAX);
@@ -56,7 +64,7 @@ static int list_json(const struct asked *asked, struct error *err)
         node_add_text(row, "description", skill->description);
         node_add_text(row, "problem", skill_trouble(skill));
         node_add_bool(row, "external", skill->external);
-        CLEANUP(mem_cleanup) char *path = mem_printf("%s/%s", skill->root, skill->path);
+        CLEANUP(mem_cleanup) char *path = path_of(skill);
         node_add_text(row, "path", path);
     }
     int r = document_print(&doc, &out, err);
@@ -111,23 +119,15 @@ static int show(const struct asked *asked, struct error *err)
     return EXIT_OK;
 }
 
-static int new (const struct asked *asked, struct error *err)
+static int begin(const struct asked *asked, const char *name, const char *path, struct error *err)
 {
-    const char *slash = strrchr(asked->name, '/'), *name = slash ? slash + 1 : asked->name;
     BUF_AUTO text = BUF_INIT(SKILL_FILE_MAX);
     FD_AUTO root = -1;
     FD_AUTO parent = -1;
     const char *file;
-    struct span category = span_make(asked->name, slash ? (size_t)(slash - asked->name) : 0);
-    if (!skill_name_is_valid(span_of(name)) || (slash && !skill_name_is_valid(category)))
-        return error_set(err, COMMAND_MISUSED,
-                         "skills: \"%.64s\" is no NAME or CATEGORY/NAME of a-z, 0-9 and -",
-                         asked->name);
-    if (skills_find(asked->skills, span_of(name)))
-        return error_set(err, -EEXIST, "there is a skill \"%s\" already", name);
-    CLEANUP(mem_cleanup) char *path = mem_printf("%s/SKILL.md", asked->name);
     mkdir(asked->settings.home, 0700); // if one cannot be made, that shows now:
-    mkdir(asked->home, 0700);
+    if (mkdir(asked->home, 0700) < 0 && errno != EEXIST)
+        return error_errno(err, errno, "cannot make %s", asked->home);
     root = open(asked->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
         return error_errno(err, errno, "cannot open %s", asked->home);
@@ -136,11 +136,24 @@ static int new (const struct asked *asked, struct error *err)
                "version: 1.0.0\n---\n\n# %s\n\n1. The first step.\n2. How to see that it worked.\n",
                name, name);
     int r = beneath_make_parent(root, path, &parent, &file, err);
-    if (r == 0)
-        r = replace_file(parent, file, 0600, buf_span(&text), true, err);
+    return r < 0 ? r : replace_file(parent, file, 0600, buf_span(&text), true, err);
+}
+
+static int new (const struct asked *asked, struct error *err)
+{
+    const char *slash = strrchr(asked->name, '/'), *name = slash ? slash + 1 : asked->name;
+    struct span category = span_make(asked->name, slash ? (size_t)(slash - asked->name) : 0);
+    if (!skill_name_is_valid(span_of(name)) || (slash && !skill_name_is_valid(category)))
+        return error_set(err, COMMAND_MISUSED,
+                         "skills: \"%.64s\" is no NAME or CATEGORY/NAME of a-z, 0-9 and -",
+                         asked->name);
+    if (skills_find(asked->skills, span_of(name)))
+        return error_set(err, -EEXIST, "there is a skill \"%s\" already", name);
+    CLEANUP(mem_cleanup) char *path = mem_printf("%s/SKILL.md", asked->name);
+    int r = begin(asked, name, path, err);
     if (r == 0)
         printf("Wrote %s/%s; put your steps into it.\n", asked->home, path);
-    return r;
+    return home_explain(asked->settings.home, r, err);
 }
 
 static int check(const struct asked *asked, struct error *err)
@@ -154,21 +167,21 @@ static int check(const struct asked *asked, struct error *err)
         const char *trouble = skill_trouble(skill), *slash = strrchr(skill->path, '/');
         if (asked->name && strcmp(asked->name, skill->name) != 0)
             continue;
+        CLEANUP(mem_cleanup) char *path = path_of(skill);
         count++;
         wrong += skill->malformed;
         if (trouble)
-            printf("%s/%s: %s%s\n", skill->root, skill->path,
-                   skill->malformed ? "" : "does not work here: ", trouble);
+            printf("%s: %s%s\n", path, skill->malformed ? "" : "does not work here: ", trouble);
         if (strcmp(slash ? slash + 1 : skill->path, skill->name) != 0 && !skill->malformed)
-            printf("%s/%s: note: its name is %s\n", skill->root, skill->path, skill->name);
+            printf("%s: note: its name is %s\n", path, skill->name);
         if (strlen(skill->description) > DESCRIPTION_ADVISED)
-            printf("%s/%s: note: the description has more than %d characters\n", skill->root,
-                   skill->path, DESCRIPTION_ADVISED);
+            printf("%s: note: the description has more than %d characters\n", path,
+                   DESCRIPTION_ADVISED);
         if (skill->size > SKILL_SHOWN_MAX)
-            printf("%s/%s: note: only the first %d KiB of SKILL.md are shown to a model\n",
-                   skill->root, skill->path, SKILL_SHOWN_MAX / 1024);
+            printf("%s: note: only the first %d KiB of SKILL.md are shown to a model\n", path,
+                   SKILL_SHOWN_MAX / 1024);
     }
-    printf("%zu skills, %zu malformed\n", count, wrong);
+    printf("%zu skill%s, %zu malformed\n", count, count == 1 ? "" : "s", wrong);
     return wrong ? EXIT_FAILED : EXIT_OK;
 }
 
@@ -180,7 +193,7 @@ static int test_one(const struct asked *asked, const char *path, struct error *e
         r = replay_run(asked->arguments, buf_span(&recording),
                        asked->arguments->values[OPTION_LIVE] != NULL, err);
     if (r > 0)
-        printf("%s: %d differences\n", path, r);
+        printf("%s: %d difference%s\n", path, r, r == 1 ? "" : "s");
     else if (r == 0)
         printf("%s: the same as recorded\n", path);
     return r < 0 ? error_wrap(err, "%s", path) : r;

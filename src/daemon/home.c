@@ -103,18 +103,24 @@ static int lock_or_wait(int fd, const char *home, struct error *err)
     return 0;
 }
 
+int home_explain(const char *path, int r, struct error *err)
+{
+    if (r != -EACCES && r != -EPERM)
+        return r;
+    return error_wrap(err,
+                      "cannot write in the home %s as user %u; give it to that user (chown; "
+                      "fsGroup in a pod), or choose another with --home or HERMES_HOME",
+                      path, (unsigned)geteuid());
+}
+
 static int take_lock(const char *home, int *ret_fd, struct error *err)
 {
     CLEANUP(mem_cleanup) char *path = mem_printf("%s/hermes.lock", home);
     FD_AUTO fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
-        if (errno == EACCES || errno == EPERM)
-            return error_errno(
-                err, errno,
-                "cannot write in the home %s as user %u; give it to that user (chown; "
-                "fsGroup in a pod), or choose another with --home or HERMES_HOME",
-                home, (unsigned)geteuid());
-        return error_errno(err, errno, "cannot write in the home %s", home);
+        if (errno != EACCES && errno != EPERM)
+            return error_errno(err, errno, "cannot write in the home %s", home);
+        return home_explain(home, error_errno(err, errno, "cannot open %s", path), err);
     }
     int r = lock_or_wait(fd, home, err);
     if (r < 0)

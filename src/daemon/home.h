@@ -21,6 +21,9 @@ struct home {
 // said home_leave() is waited for, a minute at most; any other half a second, since who it is may
 // not be written yet.
 int home_open(const char *path, struct home *ret_home, struct error *err);
+// Puts before the sentence of a failed write that the user may not write in the home, and what to
+// do; where `r` says something else, that stays. Returns it.
+int home_explain(const char *path, int r, struct error *err);
 // Says to whoever wants the home next that it will be free soon.
 void home_leave(const struct home *home);
 void home_close(struct home *home); // accepts HOME_INIT

@@ -77,8 +77,8 @@ static void write_list(const struct mcp_servers *servers, struct buf *out, struc
 {
     struct mcp_server_status status;
     for (size_t i = 0; mcp_servers_at(servers, i, &status); i++) {
-        buf_printf(out, "%s%s: %s, %zu tools", i ? "\n" : "", status.name,
-                   mcp_state_name(status.state), status.offered);
+        buf_printf(out, "%s%s: %s, %zu tool%s", i ? "\n" : "", status.name,
+                   mcp_state_name(status.state), status.offered, status.offered == 1 ? "" : "s");
         if (status.changed)
             write_changes(servers, &status, out, buttons);
         if (*status.error)

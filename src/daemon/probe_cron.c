@@ -39,6 +39,7 @@ void probe_cron(const char *home, struct report *report)
         report_job(job, report);
     }
     if (jobs)
-        report_line(report, REPORT_OK, "cron", "%zu jobs, of which %zu wait for their time", jobs,
-                    waiting);
+        report_line(report, REPORT_OK, "cron", "%zu job%s, of which %zu wait%s for %s time", jobs,
+                    jobs == 1 ? "" : "s", waiting, waiting == 1 ? "s" : "",
+                    waiting == 1 ? "its" : "their");
 }

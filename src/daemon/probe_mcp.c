@@ -16,9 +16,9 @@ static void report_server(struct json_value server, struct report *report)
     CLEANUP(mem_cleanup) char *era = page_cell(json_get(server, "era"), "", TEXT_WIDTH);
     CLEANUP(mem_cleanup) char *error = page_cell(json_get(server, "error"), "", TEXT_WIDTH);
     long long tools = page_number(server, "tools"), changed = page_number(server, "changed");
-    report_line(report, *error ? REPORT_WARNING : REPORT_OK, "mcp", "%s: %s%s%s%s, %lld tools%s%s",
+    report_line(report, *error ? REPORT_WARNING : REPORT_OK, "mcp", "%s: %s%s%s%s, %lld tool%s%s%s",
                 name, state, *era ? ", of the " : "", era, *era ? " era" : "", tools,
-                *error ? "; last error: " : "", error);
+                tools == 1 ? "" : "s", *error ? "; last error: " : "", error);
     if (changed)
         report_line(report, REPORT_WARNING, "mcp",
                     "%s: %lld tools have changed and wait; see hermes mcp tools %s, then "

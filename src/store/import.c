@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/hash.h"
 #include "codec/utf8.h"
@@ -263,6 +264,17 @@ static int import_all(struct importing *importing, sqlite3 *db, struct error *er
     return r < 0 ? r : left;
 }
 
+// What is wrong with the copy is wrong with what was copied, and only that the user knows.
+static int name_original(const struct store_import *import, int r, struct error *err)
+{
+    if (r != -EUCLEAN || !err || !strstr(err->text, strrchr(import->scratch, '/')))
+        return r;
+    return error_set(err, r,
+                     "%s/state.db is damaged; import a backup of it, or what `sqlite3` makes of it "
+                     "with .recover",
+                     import->from);
+}
+
 int store_import_run(struct store *store, const struct store_import *import,
                      struct store_import_counts *ret_counts, struct error *err)
 {
@@ -273,6 +285,7 @@ int store_import_run(struct store *store, const struct store_import *import,
         r = store_foreign_open(import->scratch, &db, err);
     if (r == 0)
         r = import_all(&importing, db, err);
+    r = name_original(import, r, err);
     sqlite3_close(db);
     store_foreign_remove(import->scratch);
     free(importing.known);

@@ -144,8 +144,8 @@ def test_conversations_are_taken_over(hermes):
     assert not sessions(hermes)
     done = hermes.run("import", home).ok().text
     assert done.startswith(f"Took over 4 conversations with 13 messages from {home}/state.db.")
-    assert re.search(r"\n +1 are left out: they were taken back there\n", done)
-    assert re.search(r"\n +1 are left out: they are no user's", done)
+    assert re.search(r"\n +1 is left out: it was taken back there\n", done)
+    assert re.search(r"\n +1 is left out: it is no user's", done)
     assert re.search(r"\n +1 came without a text or calls", done)
     found = sessions(hermes)
     disk, herons, topic, job = (SESSIONS[i][0] for i in range(4))
@@ -276,6 +276,12 @@ def test_another_programs_database(hermes, script, words):
     hermes.run("import").sentence(r"error: import: .*Hermes's own already")
 
 
+def test_a_file_is_no_home(hermes):
+    home = make(hermes)
+    hermes.run("import", home / "state.db").sentence(
+        rf"error: import: {home}/state\.db is a file; name the home that it is in")
+
+
 def test_hostile_rows_are_counted(hermes):
     big = "'x' * (5 << 20)"
     hermes.sql(schema() + f"""
@@ -303,7 +309,7 @@ def test_a_damaged_database_says_so_and_keeps_what_it_gave(hermes):
     for page in range(4096 * 8, len(data), 4096):
         data[page:page + 64] = b"\xaa" * 64
     (home / "state.db").write_bytes(data)
-    hermes.run("import", home).sentence(r"error: import: .*(damaged|malformed)")
+    hermes.run("import", home).sentence(rf"error: import: {home}/state\.db is damaged; .*recover")
     assert (home / "state.db").read_bytes() == data and not list(home.glob("import*"))
 
 

@@ -199,6 +199,16 @@ def test_a_home_without_write_permission(hermes):
     assert "4711" in hermes.chat("recall boiler").ok().text
 
 
+@pytest.mark.parametrize("args", [("pairing", "approve", "telegram", "ABCDEFGH"),
+                                  ("skills", "new", "drain")])
+def test_what_writes_beside_the_database_says_what_to_do(hermes, args):
+    hermes.mkdir(".")
+    hermes.home.chmod(0o500)
+    result = hermes.run(*args)
+    hermes.home.chmod(0o700)
+    result.failed(re.escape(f"cannot write in the home {hermes.home}"), "chown", "--home")
+
+
 @NEEDS_ROOT
 def test_a_read_only_file_system(hermes, mounted):
     hermes.chat("remember the boiler code is 4711").ok()

@@ -1,6 +1,7 @@
 """Skills: what the model is told of them, loads, writes; what a person types."""
 
 import json
+import re
 import time
 
 import pytest
@@ -142,6 +143,14 @@ def test_directories_outside_are_read_and_marked(call, hermes, up):
     call(('call_tool', {'name': 'skill_manage',
                         'arguments': {'action': 'delete', 'name': 'theirs'}}))
     assert (vault / 'theirs/SKILL.md').exists()
+
+
+def test_a_directory_outside_that_is_missing_is_named_once(hermes):
+    vault = hermes.home.parent / 'novault'
+    hermes.put('config.yaml', f'skills:\n  external_dirs: [{vault}]\n')
+    text = hermes.run('skills', 'check').exits(1).text
+    assert re.search(rf'(?m)^{vault}: skills\.external_dirs: No such file', text), text
+    assert '1 skill, 1 malformed' in text
 
 
 def test_what_came_of_a_strangers_text_stays_marked(call, hermes, up, terminal):
