@@ -110,7 +110,8 @@ def test_a_conversation_may_take_another(hermes, up, api, service):
             ("hi", "echo: hi"), ("/model cheap", "Model of this conversation: cheap"),
             ("hi", "ok"), ("/model keyless", "Model of this conversation: keyless"),
             ("hi", "NO_KEY"), ("/model nope", "Model of this conversation: nope"),
-            ("hi", "there is no model nope; model_list has free, strong"), ("/model default", "Model of this conversation: free"),
+            ("hi", "there is no model nope; model_list has free, strong"),
+            ("/model default", "Model of this conversation: free"),
             ("hi again", "echo: hi again")], 1):
         api.user_says(42, said)
         told = api.wait_messages(42, count)[-1].text
