@@ -65,6 +65,8 @@ static int add_target(const struct scheduler *scheduler, const struct job *job, 
                    err);
     if (span_is(target, "all"))
         target = SPAN_LITERAL("telegram");
+    if (!scheduler->env.targets)
+        return error_set(err, -ENOTCONN, "nothing is delivered from here");
     int r = target_resolve(scheduler->env.targets, target, &found, err);
     return r < 0 ? r
                  : add(scheduler, span_of(found.channel), span_of(found.chat),

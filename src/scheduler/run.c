@@ -85,13 +85,22 @@ void run_begin(struct scheduler *scheduler, struct job *job, int64_t due_ms, boo
 
 /* Its turn */
 
-static struct store_session_key key_of(const struct run *run, char *thread, size_t size)
+struct run_key {
+    char thread[48], sender[128];
+};
+
+// Its sender is the chat in which the job was made, of which it may see the conversations.
+static struct store_session_key key_of(const struct run *run, struct run_key *key)
 {
-    snprintf(thread, size, "%" PRId64 "-%d", run->number, run->attempts);
+    const struct job *job = run->job;
+    bool chatted = job->platform && job->chat;
+    snprintf(key->thread, sizeof key->thread, "%" PRId64 "-%d", run->number, run->attempts);
+    snprintf(key->sender, sizeof key->sender, "%s%s%s", chatted ? job->platform : "",
+             chatted ? ":" : "", chatted ? job->chat : "");
     return (struct store_session_key){.channel = SPAN_LITERAL("cron"),
-                                      .chat = span_of(run->job->id),
-                                      .thread = span_of(thread),
-                                      .sender = SPAN_LITERAL("")};
+                                      .chat = span_of(job->id),
+                                      .thread = span_of(key->thread),
+                                      .sender = span_of(key->sender)};
 }
 
 // What the model could not be reached for may pass.
@@ -156,11 +165,11 @@ static void keep_name(struct run *run)
 
 static void ask_model(struct run *run)
 {
-    char thread[48];
+    struct run_key own;
     const struct scheduler_env *env = &run->scheduler->env;
     const struct job *job = run->job;
     BUF_AUTO text = BUF_INIT(RUN_TEXT_MAX), question = BUF_INIT(RUN_TEXT_MAX);
-    struct store_session_key key = key_of(run, thread, sizeof thread);
+    struct store_session_key key = key_of(run, &own);
     struct error err = ERROR_INIT;
     const char *model = job->model ? job->model : env->config->model;
     if (job->no_agent) {
@@ -249,7 +258,7 @@ static void take_up(struct run *run, const char *session)
 
 void run_resume(struct scheduler *scheduler, const struct store_run *row, struct job *job)
 {
-    char thread[48];
+    struct run_key own;
     CLEANUP(job_cleanup) struct job *gone = job_create();
     snprintf(gone->id, sizeof gone->id, "%.*s", (int)row->job.len, row->job.data);
     gone->name = mem_strndup(row->name.data, row->name.len);
@@ -260,7 +269,7 @@ void run_resume(struct scheduler *scheduler, const struct store_run *row, struct
     run->late = row->due_ms && row->started_ms - row->due_ms > RUN_LATE_MS;
     LOG_EVENT(LOG_WARNING, "cron.resume", "", LOG_TEXT("job", run->job->id),
               LOG_NUMBER("run", run->number));
-    struct store_session_key key = key_of(run, thread, sizeof thread);
+    struct store_session_key key = key_of(run, &own);
     struct resumption resumption = {.run = run};
     struct error err = ERROR_INIT;
     int r = store_read_run_turn(store_view(scheduler->env.store), &key, on_turn, &resumption, &err);

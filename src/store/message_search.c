@@ -59,10 +59,14 @@ int64_t store_messages_index(struct store *store, store_done_fn *done, void *con
     return store_job_submit(store, &own, sizeof own, NULL, 0, NULL, 0, err);
 }
 
-// ?1: everywhere; ?2: the viewer's session.
-#define SEEN                               \
-    "(?1 OR (s.channel, s.chat, s.sender)" \
-    " = (SELECT channel, chat, sender FROM sessions WHERE id = ?2))"
+// ?1: everywhere; ?2: the viewer's session. That of a job has as its sender where the job was made,
+// as "channel:chat", or nobody.
+#define SEEN                                                                                     \
+    "(?1 OR EXISTS(SELECT 1 FROM sessions WHERE id = ?2 AND channel = 'cron' AND sender = '')"   \
+    " OR (s.channel, s.chat, s.sender) IN"                                                       \
+    " (SELECT channel, chat, sender FROM sessions WHERE id = ?2 UNION ALL"                       \
+    " SELECT substr(sender, 1, instr(sender, ':') - 1), substr(sender, instr(sender, ':') + 1)," \
+    " '' FROM sessions WHERE id = ?2 AND channel = 'cron'))"
 
 // A title is what a conversation began with, whoever said that.
 #define BEGAN_TAINTED                                \

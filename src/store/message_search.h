@@ -25,7 +25,7 @@ int64_t store_messages_index(struct store *store, store_done_fn *done, void *con
                              struct error *err);
 
 struct store_viewer {    // who looks
-    struct span session; // and sees the sessions of its chat and sender
+    struct span session; // and sees the sessions of its chat and sender; a job's: see the .c
     bool everywhere;     // or all
 };
 

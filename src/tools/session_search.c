@@ -12,7 +12,8 @@
 /*
  * Earlier conversations: found by words, read around a message, or listed. It happens on the
  * store's thread, where `search` belongs to nobody else. Somebody at the console sees what was said
- * everywhere, a chat what was said in it. Text that nobody vouched for then is not vouched for now.
+ * everywhere, a chat what was said in it, a job what its maker sees. Text that nobody vouched for
+ * then is not vouched for now.
  */
 enum {
     QUERY_MAX = 1024, // bytes

@@ -52,3 +52,23 @@ def test_a_chat_sees_itself(hermes, up, api, service):
     text = api.wait_text(OWNER, "session ").text
     assert "empty" in text and "painting" not in text
     assert "painting" in hermes.chat(call(query="safe")).ok().text
+
+
+def test_a_job_sees_the_chat_in_which_it_was_made(hermes, up, api, service):
+    """And everything if the owner made it at the command line."""
+    other = OWNER + 1
+    hermes.use(up, "tools").use_telegram(api, users=f"{OWNER},{other}")
+    service()
+    for chat, text in ((OWNER, "the safe is empty"), (other, "the safe is behind the painting")):
+        api.user_says(chat, text)
+        api.wait_messages(chat, 1)
+    api.user_says(OWNER, f"/cron add every 1d {call(query='safe')}")
+    made = api.wait_messages(OWNER, 2)[-1].text
+    hermes.run("cron", "run", made.split()[0]).ok()
+    text = api.wait_text(OWNER, "session ").text
+    assert "empty" in text and "painting" not in text
+    hermes.run("cron", "add", "every 1d", call(query="safe"), "--deliver", f"telegram:{other}",
+               "--name", "all").ok()
+    hermes.run("cron", "run", "all").ok()
+    text = api.wait_text(other, "session ").text
+    assert "empty" in text and "painting" in text
