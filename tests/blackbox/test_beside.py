@@ -87,4 +87,4 @@ def test_the_home_channel_is_kept(hermes, up, api, talk):
     talk.start()
     assert query("SELECT value FROM meta WHERE key = 'fact:home channel of telegram'", hermes) == \
         [(f"{OWNER}\n",)]
-    assert "say it in a chat" in hermes.chat("/sethome").ok().text
+    assert "say it to the bot on Telegram" in hermes.chat("/sethome").ok().text

@@ -130,5 +130,5 @@ def test_the_tests_of_a_skill(hermes, recorded):
     recorded['steps'][0]['calls'][0]['result'] = 'something else'
     keep(hermes, recorded, 'b.json')
     done = hermes.run('skills', 'test', 'drain')
-    assert done.code == 1 and 'b.json: 1 differences' in done.text, done
+    assert done.code == 1 and 'b.json: 1 difference\n' in done.text, done
     hermes.run('skills', 'test', 'none').failed('there is no skill')

@@ -308,7 +308,8 @@ static void a_session(void **state)
          "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nmcp-session-id: a~!1\r\n"
          "Content-Length: 36\r\n\r\n" ANSWER("1"),
          THEN_KEEP},
-        {"POST", ACCEPTED, THEN_KEEP}, {"GET", "HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n"},
+        {"POST", ACCEPTED, THEN_KEEP},
+        {"GET", "HTTP/1.1 405 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
         {"POST",
          "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nMcp-Session-Id: b b\r\n\r\n" ANSWER(
              "2")},
