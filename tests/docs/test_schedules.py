@@ -1,4 +1,4 @@
-"""The five examples of docs/schedules.md are added as they stand there, and then each has its run."""
+"""The five examples of docs/schedules.md, added as they stand there; then each has its run."""
 
 import json
 import re
